@@ -1,0 +1,1 @@
+"""The actor runtime: mailboxes, turns, commits, routing and ownership. Knows no vendor; `ports` says what it needs."""

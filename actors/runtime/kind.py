@@ -1,0 +1,44 @@
+"""What the runtime must know of a kind of actor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from models.decision import Command, Decision, Due, Event
+
+
+@dataclass(frozen=True)
+class ActorKind:
+    """A kind, wired.
+
+    name:      the `kind` of its addresses.
+    initial:   the state of an actor that has no events.
+    decide, evolve: the machine (see `models.decision`).
+    due:       what it still has to do, from its state; None when it has nothing to wait for.
+    view:      what a reader gets: a JSON-serialisable value; None means there is no such thing (404).
+    awaited:   True once a `Prefer: wait` on this actor may answer.
+    creates:   command types that begin a new actor: the runtime assumes an empty record instead of loading one, and
+               the commit proves it.
+    arrivals:  command types that are new work, refused first when the host is full; all others are continuations.
+    snapshot_after_events: the least tail that is worth a snapshot; 0 means that every event is kept.
+    state_type: the dataclass of its state, for snapshots.
+    """
+
+    name: str
+    initial: Any
+    decide: Callable[[Any, Any], Decision]
+    evolve: Callable[[Any, Any], Any]
+    view: Callable[[Any], Any]
+    state_type: type
+    due: Callable[[Any], Due | None] = lambda _state: None
+    awaited: Callable[[Any], bool] = lambda _state: True
+    creates: frozenset[type[Command]] = frozenset()
+    arrivals: frozenset[type[Command]] = frozenset()
+    snapshot_after_events: int = 64
+    weight: Callable[[Any], int] = lambda _state: 1  # rows in the state: a snapshot is due when the tail outweighs it
+
+
+Kinds = Mapping[str, ActorKind]
+Evolve = Callable[[Any, Event], Any]

@@ -1,0 +1,43 @@
+"""Every bound of the runtime, each with its unit last in its name. Nothing in Dray queues without one of these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    # A host
+    mailbox_messages_max: int = 10_000  # per actor
+    host_queue_messages_max: int = 50_000  # delivered and not yet turned
+    arrivals_in_flight_max: int = 2_000  # orders begun and not yet answered for; beyond it new orders get BUSY
+    resident_actors_max: int = 50_000
+    resident_idle_s: float = 30.0
+    turns_per_slice_max: int = 128  # turns before the event loop gets a breath
+    commit_groups_max: int = 512  # per cell and commit
+    commit_bytes_max: int = 4_000_000
+    load_batch_actors_max: int = 256
+    poison_attempts_max: int = 5
+    effects_in_flight_max: int = 10_000
+    command_memory_s: float = 24 * 3600.0  # how long an actor remembers the command ids it has answered
+    watches_max: int = 20_000
+    # Leases
+    lease_renew_s: float = 1.0
+    lease_lost_s: float = 5.0
+    # Retries
+    commit_retry_s: float = 0.05
+    commit_retry_max_s: float = 2.0
+    due_poll_s: float = 0.25
+    due_batch_actors_max: int = 1_000
+    # The router
+    router_calls_in_flight_max: int = 2  # per destination
+    router_batch_bytes_max: int = 90_000  # below Ray's 100 KiB inline limit
+    router_batch_messages_max: int = 1_000
+    router_queue_messages_max: int = 20_000  # per destination
+    router_retry_s: float = 0.02
+    router_retry_max_s: float = 0.5
+    message_ttl_s: float = 30.0
+    call_timeout_s: float = 10.0
+
+
+LIMITS = Limits()
