@@ -1,0 +1,32 @@
+"""A supplier: how it works (mode, daily capacity, policy) and the tasks it is being offered.
+
+This package's name exports its messages only; the decider is `models.supplier.machine`.
+"""
+
+from models.supplier.messages import (
+    CloseTask,
+    ListTasks,
+    OfferTask,
+    PutSupplier,
+    SupplierPut,
+    TaskAccepted,
+    TaskClosed,
+    TaskOffered,
+    TaskRefused,
+    TaskWithdrawn,
+    WithdrawTask,
+)
+
+__all__ = [
+    "CloseTask",
+    "ListTasks",
+    "OfferTask",
+    "PutSupplier",
+    "SupplierPut",
+    "TaskAccepted",
+    "TaskClosed",
+    "TaskOffered",
+    "TaskRefused",
+    "TaskWithdrawn",
+    "WithdrawTask",
+]
