@@ -53,6 +53,11 @@ HOME_KINDS = frozenset({"order", "orchestrator"})
 """Kinds whose ids name their shard, so that companions share it."""
 
 
+def home_of(address: Address) -> Address:
+    """The actor that stands for `address` and its companions: an order for its orchestrator, else the actor itself."""
+    return Address("order", address.id) if address.kind in HOME_KINDS else address
+
+
 def shard_of(address: Address, shards: int) -> int:
     """The shard an actor is stored in: named by an order's id, hashed from any other. Raises ValueError on an order
     id that is malformed or names a shard that this system does not have."""

@@ -132,8 +132,20 @@ class DueEntry(NamedTuple):
     due: Due
 
 
+class StreamEntry(NamedTuple):
+    """One commit's part of a shard's ordered stream: for each append its actor, the version before, and its events."""
+
+    sequence: int  # grows by one per entry, per shard
+    appends: Sequence[tuple[Address, int, Sequence[bytes]]]
+
+
 class JournalUnavailable(Exception):
     """The journal cannot be reached or cannot answer now. Trying again later is right."""
+
+
+class JournalMismatch(Exception):
+    """The journal belongs to a system of another shape (shard count, format), or is set up so that it could lose what
+    it acknowledges. Trying again does not help: the message says what to change."""
 
 
 class LeaseLost(Exception):
