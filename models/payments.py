@@ -40,9 +40,12 @@ class Capture(PaymentRequest):
 @dataclass(frozen=True)
 class Void(PaymentRequest):
     """Cancel the uncaptured PaymentIntent. `payment_intent` may be empty when the authorisation's outcome was never
-    learned: then the adapter finds the order's intent by its transfer group first."""
+    learned: then the adapter finds the order's intents and cancels them all. With `authorise`, the very request whose
+    outcome is unknown, it can also make sure that an authorisation still under way never holds anything; without it,
+    an authorisation that left no trace is given some minutes to show up."""
 
     payment_intent: str = ""
+    authorise: Authorise | None = None
 
 
 @dataclass(frozen=True)
