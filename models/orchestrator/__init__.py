@@ -1,0 +1,1 @@
+"""The orchestrator: the saga that carries one order from step to step."""

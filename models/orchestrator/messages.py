@@ -1,0 +1,114 @@
+"""What an order's orchestrator is told, and the events that remember its intents.
+
+An orchestrator shares id and shard with its order. SKUs, suppliers and payment runners reply to it with the commands
+below; every one may come twice, late, or about something settled long ago.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from models.catalogue import command, event
+from models.decision import Command, Event, Millis
+from models.payments import PaymentAnswer
+
+if TYPE_CHECKING:
+    from models.order.state import Order
+
+
+@dataclass(frozen=True)
+class Advance(Command):
+    """Joint with every turn of the order: these are the facts now; see to it that the right things are under way.
+
+    `nudge` asks to look again at once at what is under way (a webhook says that something has happened).
+    """
+
+    order: Order = None  # type: ignore[assignment]
+    nudge: bool = False
+
+
+@command("saga.payment_answered")
+@dataclass(frozen=True)
+class PaymentAnswered(Command):
+    """The outcome of a payment request."""
+
+    answer: PaymentAnswer = PaymentAnswer(key="", outcome=None)  # type: ignore[arg-type]
+
+
+@command("saga.stock_answered")
+@dataclass(frozen=True)
+class StockAnswered(Command):
+    """What a SKU's row for this order says now, whatever was asked.
+
+    status:    `reserved`, `refused` (not enough), `released`, or `sold`.
+    restocked: units that came back in all, of a sold row.
+    """
+
+    sku: str = ""
+    status: str = ""
+    restocked: int = 0
+
+
+@command("saga.task_answered")
+@dataclass(frozen=True)
+class TaskAnswered(Command):
+    """A supplier has taken note of an offer, a withdrawal or a closure.
+
+    task:      `tsk_<order digits>_<n>`.
+    status:    `offered` (asked; it may answer until `accept_by`), `withdrawn`, or `closed`. A supplier that decides at
+               once sends AcceptConsignment or RejectConsignment to the order instead of `offered`.
+    """
+
+    task: str = ""
+    status: str = ""
+    accept_by: Millis = 0
+
+
+Params = dict[str, str | int]
+"""The exact parameters of one step, less what `learnt` says for all of them."""
+
+
+@event("saga.advanced/1")
+@dataclass(frozen=True)
+class SagaAdvanced(Event):
+    """One step on.
+
+    phase:    the phase from now on, a row of `models.orchestrator.steps.PHASES`.
+    settled:  keys of intents whose outcome is definite and recorded.
+    dropped:  keys that are no longer wanted and are certain to have no effect, or are overtaken by another step.
+    intended: new intents by key `step:object:attempt`, with their exact parameters; they leave after the commit.
+    learnt:   parameters that later intents share (`order`, `currency`, `payment_intent`, `charge`).
+    timers:   what to wake up for, by name; replaces the timers before, None keeps them.
+    """
+
+    phase: str
+    settled: tuple[str, ...]
+    dropped: tuple[str, ...]
+    intended: dict[str, Params]
+    learnt: dict[str, str]
+    timers: dict[str, Millis] | None
+
+
+@event("saga.retrying/1")
+@dataclass(frozen=True)
+class SagaRetrying(Event):
+    """The same key with the same parameters goes out again at `again_at`; `unsure` once an effect cannot be excluded,
+    `lookup` when only a look-up can tell. `settled` is what was gathered until now."""
+
+    key: str
+    attempt: int
+    again_at: Millis
+    unsure: bool
+    lookup: bool
+    settled: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class IntentSettled(Event):
+    """A note, never stored: one answer of a fan-out has come. `result` is the vendor's id, if there is one."""
+
+    key: str
+    result: str = ""
+
+

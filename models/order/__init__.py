@@ -1,0 +1,1 @@
+"""The order: the business fact at the heart of Dray."""
