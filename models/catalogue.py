@@ -63,7 +63,7 @@ def command(name: str) -> Callable[[type[C]], type[C]]:
 
     def register(cls: type[C]) -> type[C]:
         assert name not in COMMANDS, f"{name} is taken"
-        COMMANDS[name] = Codec(name, cls)  # type: ignore[type-var]
+        COMMANDS[name] = Codec(name, cls)
         COMMAND_NAMES[cls] = name
         return cls
 

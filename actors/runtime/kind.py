@@ -14,6 +14,8 @@ class ActorKind:
     """A kind, wired.
 
     name:      the `kind` of its addresses.
+    home:      the kind whose actor of the same id it accompanies (the orchestrator's home is its order); companions
+               live, commit and move together. Empty for a kind on its own.
     initial:   the state of an actor that has no events.
     decide, evolve: the machine (see `models.decision`).
     due:       what it still has to do, from its state; None when it has nothing to wait for.
@@ -23,6 +25,7 @@ class ActorKind:
                the commit proves it.
     arrivals:  command types that are new work, refused first when the host is full; all others are continuations.
     snapshot_after_events: the least tail that is worth a snapshot; 0 means that every event is kept.
+    weight:    rows in the state: a snapshot is due once the tail outweighs them, so its cost is amortised.
     state_type: the dataclass of its state, for snapshots.
     """
 
@@ -32,12 +35,13 @@ class ActorKind:
     evolve: Callable[[Any, Any], Any]
     view: Callable[[Any], Any]
     state_type: type
+    home: str = ""
     due: Callable[[Any], Due | None] = lambda _state: None
     awaited: Callable[[Any], bool] = lambda _state: True
     creates: frozenset[type[Command]] = frozenset()
     arrivals: frozenset[type[Command]] = frozenset()
     snapshot_after_events: int = 64
-    weight: Callable[[Any], int] = lambda _state: 1  # rows in the state: a snapshot is due when the tail outweighs it
+    weight: Callable[[Any], int] = lambda _state: 1
 
 
 Kinds = Mapping[str, ActorKind]

@@ -21,6 +21,7 @@ class Limits:
     effects_in_flight_max: int = 10_000
     command_memory_s: float = 24 * 3600.0  # how long an actor remembers the command ids it has answered
     watches_max: int = 20_000
+    linger_s: float = 10.0  # how long a call that only waits for notices is held
     # Leases
     lease_renew_s: float = 1.0
     lease_lost_s: float = 5.0
@@ -36,6 +37,7 @@ class Limits:
     router_queue_messages_max: int = 20_000  # per destination
     router_retry_s: float = 0.02
     router_retry_max_s: float = 0.5
+    router_sweep_s: float = 0.25
     message_ttl_s: float = 30.0
     call_timeout_s: float = 10.0
 

@@ -1,0 +1,194 @@
+"""Bytes: how events are stored, how snapshots are stored, how batches travel.
+
+A stored event is `name SPACE json`: legible in redis-cli, and its name is found without parsing the body. A batch is a
+JSON array of items; an answer is one JSON header line followed by the bodies back to back, so that bodies (views) pass
+through routers and gateways without being parsed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple
+
+import orjson
+from pydantic import TypeAdapter
+
+from actors.runtime.envelope import Envelope, Read, Reply, Status
+from actors.runtime.kind import ActorKind
+from actors.runtime.ports import Guard
+from models.catalogue import COMMAND_NAMES, COMMANDS, EVENT_NAMES, command, decode_event, event
+from models.decision import Address, Command, Event, Millis
+
+command("actor.read")(Read)
+
+
+@event("actor.answered/1")
+@dataclass(frozen=True)
+class Answered(Event):
+    """The runtime's own event: this actor has answered the command with this id (kept 24 h, design section 2)."""
+
+    command_id: str
+    digest: str
+
+
+# --- events and snapshots --------------------------------------------------------------------------------------------
+
+
+_PREFIXES: dict[type, bytes] = {}
+
+
+def _prefix(event_type: type) -> bytes:
+    prefix = _PREFIXES.get(event_type)
+    if prefix is None:
+        prefix = _PREFIXES[event_type] = EVENT_NAMES[event_type].encode() + b" "
+    return prefix
+
+
+def encode_event(happened: Event) -> bytes:
+    """The stored form of one event. Raises KeyError for an event class without a permanent name."""
+    return _prefix(type(happened)) + orjson.dumps(happened)
+
+
+@cache
+def _states(state_type: type) -> TypeAdapter[Any]:
+    return TypeAdapter(state_type)
+
+
+class Remembered(NamedTuple):
+    """One answered command id: the digest of its request, and when."""
+
+    digest: str
+    at: Millis
+
+
+def encode_snapshot(state: Any, answered: dict[str, Remembered]) -> bytes:
+    return orjson.dumps({"state": state, "answered": answered})
+
+
+def decode_snapshot(kind: ActorKind, data: bytes) -> tuple[Any, dict[str, Remembered]]:
+    fields = orjson.loads(data)
+    state = _states(kind.state_type).validate_python(fields["state"])
+    return state, {key: Remembered(*value) for key, value in fields["answered"].items()}
+
+
+def replay(
+    kind: ActorKind, snapshot: bytes | None, events: Sequence[bytes]
+) -> tuple[Any, dict[str, Remembered]]:
+    """Fold a stored record into the state it stands for and the command ids it has answered."""
+    state, answered = decode_snapshot(kind, snapshot) if snapshot else (kind.initial, {})
+    evolve = kind.evolve
+    for stored in events:
+        happened = decode_event(stored)
+        if type(happened) is Answered:
+            answered[happened.command_id] = Remembered(happened.digest, happened.at)
+        else:
+            state = evolve(state, happened)
+    return state, answered
+
+
+# --- batches ---------------------------------------------------------------------------------------------------------
+
+
+def encode_item(envelope: Envelope, watch_id: int = 0) -> bytes:
+    """One envelope as it travels. Messages between actors leave out what only askers need."""
+    command_ = envelope.command
+    item: list[Any] = [
+        envelope.to.kind,
+        envelope.to.id,
+        COMMAND_NAMES[type(command_)],
+        command_,
+        envelope.expires_at,
+    ]
+    if envelope.asks:
+        guard = envelope.guard
+        item += [
+            watch_id,
+            envelope.command_id,
+            envelope.digest,
+            None if guard is None else (guard.key, guard.value, guard.ttl_ms),
+            envelope.data_key,
+        ]
+    return orjson.dumps(item)
+
+
+def encode_batch(sender: str, linger: bool, items: Sequence[bytes]) -> bytes:
+    """`[sender, linger, [item, ...]]`: `linger` asks the host to hold the answer until it has notices."""
+    return b'["%s",%s,[%s]]' % (sender.encode(), b"true" if linger else b"false", b",".join(items))
+
+
+class Batch(NamedTuple):
+    sender: str
+    linger: bool
+    items: list[list[Any]]
+
+
+def decode_batch(data: bytes) -> Batch:
+    return Batch(*orjson.loads(data))
+
+
+def decode_item(item: list[Any]) -> tuple[Envelope, int]:
+    """Read one item back as (envelope, watch id). Raises pydantic's ValidationError or KeyError on a command this
+    version does not know."""
+    kind, id_, name, fields, expires_at = item[:5]
+    command_: Command = COMMANDS[name].from_python(fields)
+    if len(item) == 5:
+        return Envelope(Address(kind, id_), command_, expires_at, asks=False), 0
+    watch_id, command_id, digest, guard, data_key = item[5:]
+    envelope = Envelope(
+        Address(kind, id_),
+        command_,
+        expires_at,
+        command_id=command_id,
+        digest=digest,
+        guard=None if guard is None else Guard(*guard),
+        data_key=data_key,
+        watch=watch_id > 0,
+    )
+    return envelope, watch_id
+
+
+class Answers(NamedTuple):
+    """What a host gives back for one batch: replies in the batch's order (None: watched, the reply comes later as a
+    notice), and notices for watches of this sender, whichever call they were asked in."""
+
+    replies: list[Reply | None]
+    notices: list[tuple[int, Reply]]
+
+
+def encode_answers(replies: Sequence[Reply | None], notices: Sequence[tuple[int, Reply]]) -> bytes:
+    header = (
+        [None if r is None else _reply_head(r) for r in replies],
+        [(watch_id, *_reply_head(r)) for watch_id, r in notices],
+    )
+    bodies = [r.body for r in replies if r is not None]
+    bodies += [r.body for _, r in notices]
+    return b"".join((orjson.dumps(header), b"\n", *bodies))
+
+
+def _reply_head(reply: Reply) -> tuple[str, int, int, str, bool]:
+    return (reply.status.value, len(reply.body), reply.version, reply.data_key, reply.replayed)
+
+
+def decode_answers(data: bytes) -> Answers:
+    offset = data.index(b"\n") + 1
+    heads, notice_heads = orjson.loads(memoryview(data)[: offset - 1])
+    replies: list[Reply | None] = []
+    for head in heads:
+        if head is None:
+            replies.append(None)
+            continue
+        reply, offset = _read_reply(head, data, offset)
+        replies.append(reply)
+    notices = []
+    for watch_id, *head in notice_heads:
+        reply, offset = _read_reply(head, data, offset)
+        notices.append((watch_id, reply))
+    return Answers(replies, notices)
+
+
+def _read_reply(head: list[Any], data: bytes, offset: int) -> tuple[Reply, int]:
+    status, length, version, data_key, replayed = head
+    end = offset + length
+    return Reply(Status(status), data[offset:end], version, data_key, replayed), end

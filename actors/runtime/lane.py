@@ -1,0 +1,159 @@
+"""A lane: everything one router sends to one host. At most two calls under way; the rest piles up into batches."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine
+
+from actors.runtime.codec import decode_answers, encode_batch, encode_item
+from actors.runtime.envelope import Envelope, Reply, Status
+from actors.runtime.limits import Limits
+from actors.runtime.ports import HostUnavailable, Transport
+from models.decision import Millis
+
+log = logging.getLogger("dray.lane")
+
+
+class Pending:
+    """A command on its way: kept until it is answered, so that it can be sent again."""
+
+    __slots__ = ("attempts", "envelope", "future", "item", "watch_id", "watch_until")
+
+    def __init__(self, envelope: Envelope, future: asyncio.Future[Reply] | None) -> None:
+        self.envelope = envelope
+        self.future = future
+        self.item = b""
+        self.attempts = 0
+        self.watch_id = 0
+        self.watch_until: Millis = 0
+
+    def answer(self, reply: Reply) -> None:
+        if self.future is not None and not self.future.done():
+            self.future.set_result(reply)
+
+
+CameBack = Callable[[Pending, Reply | None], None]
+
+
+class Lane:
+    """One destination of one router."""
+
+    def __init__(
+        self, host: str, transport: Transport, sender: str, limits: Limits, came_back: CameBack
+    ) -> None:
+        self.host = host
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._transport = transport
+        self._sender = sender
+        self._limits = limits
+        self._came_back = came_back
+        self._queue: deque[Pending] = deque()
+        self._calls = 0
+        self._lingering = False
+        self._watch_ids = 0
+        self._watched: dict[int, Pending] = {}
+        self._waiting: dict[Pending, Millis] = {}  # asked and not answered, in order of asking
+
+    def queued(self) -> int:
+        return len(self._queue)
+
+    def put(self, pending: Pending) -> None:
+        """Queue one command; a full queue refuses it as BUSY."""
+        if len(self._queue) >= self._limits.router_queue_messages_max:
+            self._came_back(pending, Reply(Status.BUSY))
+            return
+        if pending.envelope.watch:
+            self._watched.pop(pending.watch_id, None)
+            self._watch_ids += 1
+            pending.watch_id = self._watch_ids
+            pending.item = b""
+        if not pending.item:
+            pending.item = encode_item(pending.envelope, pending.watch_id)
+        if pending.future is not None:
+            self._waiting[pending] = pending.watch_until or pending.envelope.expires_at
+        self._queue.append(pending)
+        self._pump()
+
+    def _pump(self) -> None:
+        while self._queue and self._calls < self._limits.router_calls_in_flight_max:
+            self._calls += 1
+            self._begin(self._call(self._next_batch()))
+        if self._watched and not self._lingering and not self._calls:
+            self._lingering = True
+            self._begin(self._linger())
+
+    def _begin(self, call: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(call)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def _next_batch(self) -> list[Pending]:
+        batch: list[Pending] = []
+        size_bytes = 0
+        while self._queue and len(batch) < self._limits.router_batch_messages_max:
+            size_bytes += len(self._queue[0].item)
+            if batch and size_bytes > self._limits.router_batch_bytes_max:
+                break
+            batch.append(self._queue.popleft())
+        return batch
+
+    async def _call(self, batch: list[Pending]) -> None:
+        try:
+            data = await self._transport.deliver(
+                self.host, encode_batch(self._sender, False, [pending.item for pending in batch])
+            )
+        except HostUnavailable as error:
+            log.info("%s cannot be reached: %s", self.host, error)
+            self._lost(batch)
+            return
+        finally:
+            self._calls -= 1
+        answers = decode_answers(data)
+        for pending, reply in zip(batch, answers.replies, strict=True):
+            if reply is None:
+                self._watched[pending.watch_id] = pending
+            else:
+                self._settle(pending, reply)
+        self._noticed(answers.notices)
+        self._pump()
+
+    async def _linger(self) -> None:
+        """Hold a call open on which the host can send notices while there is no other traffic."""
+        try:
+            data = await self._transport.deliver(self.host, encode_batch(self._sender, True, []))
+        except HostUnavailable:
+            self._lost([])
+            return
+        finally:
+            self._lingering = False
+        self._noticed(decode_answers(data).notices)
+        self._pump()
+
+    def _noticed(self, notices: list[tuple[int, Reply]]) -> None:
+        for watch_id, reply in notices:
+            pending = self._watched.pop(watch_id, None)
+            if pending is not None:
+                self._settle(pending, reply)
+
+    def _settle(self, pending: Pending, reply: Reply | None) -> None:
+        self._waiting.pop(pending, None)
+        self._came_back(pending, reply)
+
+    def _lost(self, batch: list[Pending]) -> None:
+        """The host is gone: what it was sent, and what it was watching, is asked for again elsewhere."""
+        watched, self._watched = list(self._watched.values()), {}
+        for pending in [*batch, *watched]:
+            self._settle(pending, None)
+
+    def sweep(self, now: Millis) -> None:
+        """Answer EXPIRED to what has waited too long; a watch whose time is over gets an empty OK, so that its asker
+        reads the actor as it is."""
+        for pending, until in list(self._waiting.items()):
+            if until > now:
+                continue
+            del self._waiting[pending]
+            self._watched.pop(pending.watch_id, None)
+            watched = pending.watch_until and pending.watch_id
+            pending.answer(Reply(Status.OK if watched else Status.EXPIRED))

@@ -1,0 +1,63 @@
+"""What leaves a host once it may: messages to other actors, effects on the outside world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from actors.runtime.envelope import Envelope
+from actors.runtime.ports import Runners
+from actors.runtime.resident import Work
+from models.decision import Address, Command, Effect, Send
+
+if TYPE_CHECKING:
+    from actors.runtime.host import HostCore
+
+Tell = Callable[[Envelope], None]
+"""Sends one message at least once until it expires; never raises, never waits."""
+
+
+class Outbox:
+    """Delivers within the host by a plain call and elsewhere through the router; starts effects under a valid lease.
+
+    An effect that does not leave is not lost: its intent is in the journal, and the due index brings it up again.
+    """
+
+    def __init__(self, host: HostCore, runners: Runners, tell: Tell) -> None:
+        self._host = host
+        self._runners = runners
+        self._tell = tell
+        self.effects_in_flight = 0
+        self._effects_started = 0
+
+    def release(self, sends: Iterable[Send], effects: Iterable[Effect]) -> None:
+        for send in sends:
+            self.send(send)
+        for effect in effects:
+            self._start(effect)
+
+    def send(self, send: Send) -> None:
+        host = self._host
+        expires_at = host.wall() + int(host.limits.message_ttl_s * 1000)
+        envelope = Envelope(send.to, send.command, expires_at, asks=False)
+        owned = host.owned(host.home_of(send.to))
+        if owned is None or host.accept(Work(envelope)) is not None:
+            self._tell(envelope)
+
+    def _start(self, effect: Effect) -> None:
+        if not self._host.lease.valid() or self.effects_in_flight >= self._host.limits.effects_in_flight_max:
+            return
+        self.effects_in_flight += 1
+        self._effects_started += 1
+        self._runners[effect.port].start(effect, self._came_back)
+
+    def _came_back(self, to: Address, outcome: Command) -> None:
+        self.effects_in_flight -= 1
+        self._host.enqueue(to, outcome)
+
+    async def close(self) -> None:
+        for runner in self._runners.values():
+            await runner.close()
+
+    def status(self) -> dict[str, Any]:
+        return {"effects_in_flight": self.effects_in_flight, "effects_started": self._effects_started}

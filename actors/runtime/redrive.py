@@ -1,0 +1,85 @@
+"""The due index at work: what must still happen is brought up again, by the clock or by a new owner."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from actors.runtime.cell import OwnedCell
+from actors.runtime.ports import JournalUnavailable
+from models.decision import Address, Resume, Tick
+
+if TYPE_CHECKING:
+    from actors.runtime.host import HostCore
+
+log = logging.getLogger("dray.redrive")
+
+
+class Redrive:
+    """Sends `Tick` to actors whose time has come and `Resume` to those a new owner finds with pending intents; also
+    sweeps idle residents and expired watches."""
+
+    def __init__(self, host: HostCore) -> None:
+        self._host = host
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._tick_forever())
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _tick_forever(self) -> None:
+        host = self._host
+        polls = 0
+        while True:
+            await asyncio.sleep(host.limits.due_poll_s)
+            polls += 1
+            await asyncio.gather(*(self._poll(owned) for owned in list(host.cells.values())))
+            if polls % 4 == 0:
+                host.notices.expire(host.wall())
+                host.passivate()
+
+    async def _poll(self, owned: OwnedCell) -> None:
+        host = self._host
+        now = host.wall()
+        try:
+            entries = await host.journal.due(owned.cell, now, host.limits.due_batch_actors_max)
+        except JournalUnavailable as error:
+            log.warning("the due index of %s cannot be read: %s", owned.cell, error)
+            return
+        if host.cells.get(owned.cell) is not owned:
+            return
+        for entry in entries:
+            if not self._stale(owned, entry.address, now):
+                host.enqueue(entry.address, Tick())
+
+    def _stale(self, owned: OwnedCell, address: Address, now: int) -> bool:
+        """True if what is in memory, though not durable yet, has moved the actor's time on."""
+        resident = owned.residents.get(self._host.home_of(address))
+        if resident is None:
+            return False
+        if resident.loading or resident.part is not None:
+            return True
+        due = resident.members[address.kind].due
+        return due is None or due.at > now
+
+    async def resume(self, owned: OwnedCell) -> None:
+        """Re-drive a cell just taken over. Costs what is pending in it, not what is stored."""
+        host = self._host
+        after: Address | None = None
+        while host.cells.get(owned.cell) is owned:
+            try:
+                entries = await host.journal.pending(owned.cell, after, host.limits.due_batch_actors_max)
+            except JournalUnavailable as error:
+                log.warning("pending intents of %s cannot be read yet: %s", owned.cell, error)
+                await asyncio.sleep(host.limits.commit_retry_s)
+                continue
+            for entry in entries:
+                host.enqueue(entry.address, Resume())
+            if len(entries) < host.limits.due_batch_actors_max:
+                return
+            after = entries[-1].address

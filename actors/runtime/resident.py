@@ -1,0 +1,102 @@
+"""An actor in memory: its members' states, what it has answered, and what of it is not durable yet."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from actors.runtime.codec import Remembered, encode_snapshot
+from actors.runtime.envelope import Envelope, Reply
+from actors.runtime.kind import ActorKind
+from actors.runtime.ports import Append, Group, Guard
+from models.decision import Address, Due, Effect, Send
+
+ReplySink = Callable[[Reply], None]
+
+
+class Work:
+    """One envelope to be turned, and where its reply goes."""
+
+    __slots__ = ("attempts", "envelope", "must_load", "sink")
+
+    def __init__(self, envelope: Envelope, sink: ReplySink | None = None) -> None:
+        self.envelope = envelope
+        self.sink = sink
+        self.attempts = 0
+        self.must_load = False  # a creating command whose actor turned out to exist
+
+
+class Member:
+    """One machine of a resident: an order, or the orchestrator that shares its id."""
+
+    __slots__ = ("answered", "due", "kind", "state", "tail_events", "version")
+
+    def __init__(self, kind: ActorKind) -> None:
+        self.kind = kind
+        self.state: Any = kind.initial
+        self.version = 0  # events decided, stored or not
+        self.tail_events = 0  # events since the last snapshot
+        self.answered: dict[str, Remembered] = {}
+        self.due: Due | None = None
+
+
+class Part:
+    """What one resident adds to one commit, and what must not leave before it is durable."""
+
+    __slots__ = ("appends", "effects", "guard", "notices", "replies", "sends", "works")
+
+    def __init__(self) -> None:
+        self.appends: dict[str, Appending] = {}
+        self.guard: Guard | None = None
+        self.replies: list[tuple[ReplySink, Reply]] = []
+        self.sends: list[Send] = []
+        self.effects: list[Effect] = []
+        self.works: list[Work] = []  # turned again if the group is refused
+        self.notices = False  # somebody watches: look at `awaited` once this is durable
+
+    def group(self) -> Group:
+        return Group([appending.freeze() for appending in self.appends.values()], self.guard)
+
+    def appending(self, address: Address, version: int) -> Appending:
+        found = self.appends.get(address.kind)
+        if found is None:
+            found = self.appends[address.kind] = Appending(address, version)
+        return found
+
+
+class Appending:
+    """An `Append` while turns still add to it."""
+
+    __slots__ = ("address", "data_key", "due", "due_changed", "events", "snapshot_of", "version")
+
+    def __init__(self, address: Address, version: int) -> None:
+        self.address = address
+        self.version = version
+        self.events: list[bytes] = []
+        self.snapshot_of: Member | None = None  # encoded once, when the commit is built
+        self.due: Due | None = None
+        self.due_changed = False
+        self.data_key = ""
+
+    def freeze(self) -> Append:
+        member = self.snapshot_of
+        snapshot = encode_snapshot(member.state, member.answered) if member else None
+        return Append(self.address, self.version, self.events, snapshot, self.due, self.due_changed, self.data_key)
+
+
+class Resident:
+    """A home actor and its companions, loaded together, turned one at a time, committed together."""
+
+    __slots__ = ("assumed", "data_key", "home", "last_used", "loading", "members", "part", "pending", "waiting")
+
+    def __init__(self, home: Address, kinds: tuple[ActorKind, ...]) -> None:
+        self.home = home
+        self.members = {kind.name: Member(kind) for kind in kinds}
+        self.data_key = ""
+        self.loading = True
+        self.assumed = False  # taken for empty by a creating command; the first commit proves it
+        self.waiting: deque[Work] = deque()  # arrived while it loads
+        self.part: Part | None = None  # the latest part that is not durable yet
+        self.pending = False  # an intent is under way
+        self.last_used = 0.0

@@ -1,0 +1,142 @@
+"""One turn: a command is decided, its events are folded, companions follow; all of it happens or none.
+
+Nothing here waits or does I/O. A turn first works on the side (`Turn`); only when every joint command has been
+accepted is it applied to the resident and added to the part that the next commit will carry.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import orjson
+
+from actors.runtime.cell import OwnedCell
+from actors.runtime.codec import Answered, Remembered, encode_event
+from actors.runtime.envelope import Envelope
+from actors.runtime.resident import Appending, Member, Part, Resident
+from models.decision import Accepted, Address, Command, Effect, Event, Millis, Rejected, Send
+from models.record import changed
+
+JOINT_COMMANDS_MAX = 32
+
+
+class BrokenTurn(Exception):
+    """A bug: a companion refused a joint command, or joint commands did not come to an end."""
+
+
+class Turn:
+    """What one command does to a resident and its companions, not yet applied."""
+
+    __slots__ = ("accepted", "effects", "events", "sends", "states")
+
+    def __init__(self) -> None:
+        self.accepted = Accepted()
+        self.states: dict[str, Any] = {}
+        self.events: dict[str, list[Event]] = {}
+        self.sends: list[Send] = []
+        self.effects: list[Effect] = []
+
+
+def take_turn(resident: Resident, to: Address, command: Command, now: Millis) -> Turn | Rejected:
+    """Decide `command` and every joint command that follows from it.
+
+    Raises BrokenTurn, or whatever a decider raises; the resident is then as it was before.
+    """
+    turn = Turn()
+    steps = deque([(to.kind, command)])
+    taken = 0
+    while steps:
+        kind_name, step = steps.popleft()
+        member = resident.members[kind_name]
+        state = turn.states.get(kind_name, member.state)
+        decision = member.kind.decide(state, changed(step, at=now))
+        if type(decision) is Rejected:
+            if taken == 0:
+                return decision
+            raise BrokenTurn(f"{kind_name} refused the joint {type(step).__name__}: {decision}")
+        assert type(decision) is Accepted
+        if taken == 0:
+            turn.accepted = decision
+        _fold(turn, kind_name, member.kind.evolve, state, decision)
+        for send in decision.joint:
+            assert send.to.id == to.id, "joint commands stay with companions"
+            steps.append((send.to.kind, send.command))
+        taken += 1
+        if taken > JOINT_COMMANDS_MAX:
+            raise BrokenTurn(f"joint commands of {to} do not come to an end")
+    return turn
+
+
+def _fold(turn: Turn, kind_name: str, evolve: Any, state: Any, decision: Accepted) -> None:
+    for happened in decision.events:
+        state = evolve(state, happened)
+    for note in decision.notes:
+        state = evolve(state, note)
+    turn.states[kind_name] = state
+    if decision.events:
+        turn.events.setdefault(kind_name, []).extend(decision.events)
+    turn.sends.extend(decision.sends)
+    turn.effects.extend(decision.effects)
+
+
+def apply_turn(cell: OwnedCell, resident: Resident, envelope: Envelope, turn: Turn, now: Millis) -> Part | None:
+    """Make the turn the resident's state and add what must be stored to the next commit.
+
+    Returns the part that everything this turn lets out must wait for: the new one, or an earlier one that is not
+    durable yet, or None when the turn rests on durable facts alone.
+    """
+    home_id = resident.home.id
+    if envelope.command_id and turn.events:
+        kind_name = next(iter(turn.events))
+        turn.events[kind_name].append(Answered(now, envelope.command_id, envelope.digest))
+        resident.members[kind_name].answered[envelope.command_id] = Remembered(envelope.digest, now)
+    for kind_name, state in turn.states.items():
+        member = resident.members[kind_name]
+        member.state = state
+        events = turn.events.get(kind_name)
+        due = member.kind.due(state)
+        if not events and due == member.due:
+            continue
+        appending = cell.part_of(resident).appending(Address(kind_name, home_id), member.version)
+        if due != member.due:
+            member.due = due
+            appending.due = due
+            appending.due_changed = True
+        if events:
+            appending.events.extend([encode_event(happened) for happened in events])
+            member.version += len(events)
+            member.tail_events += len(events)
+            _snapshot_if_due(member, appending)
+    part = resident.part
+    if part is not None and turn.events:
+        part.guard = envelope.guard or part.guard
+        if envelope.data_key and not resident.data_key:
+            resident.data_key = envelope.data_key
+            part.appending(Address(envelope.to.kind, home_id), 0).data_key = envelope.data_key
+    return part
+
+
+def _snapshot_if_due(member: Member, appending: Appending) -> None:
+    least = member.kind.snapshot_after_events
+    if least and member.tail_events >= least and member.tail_events >= member.kind.weight(member.state):
+        appending.snapshot_of = member
+        member.tail_events = 0
+
+
+def answered_before(resident: Resident, envelope: Envelope, memory_ms: int, now: Millis) -> Remembered | None:
+    """The memory of an earlier answer to this command id, if it is younger than `memory_ms`."""
+    for member in resident.members.values():
+        remembered = member.answered.get(envelope.command_id)
+        if remembered is not None:
+            if now - remembered.at <= memory_ms:
+                return remembered
+            del member.answered[envelope.command_id]
+    return None
+
+
+def view_of(resident: Resident, kind_name: str) -> bytes | None:
+    """The member's view as JSON, or None when there is no such actor."""
+    member = resident.members[kind_name]
+    view = member.kind.view(member.state)
+    return None if view is None else orjson.dumps(view)
