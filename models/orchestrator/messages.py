@@ -43,11 +43,13 @@ class StockAnswered(Command):
 
     status:    `reserved`, `refused` (not enough), `released`, or `sold`.
     restocked: units that came back in all, of a sold row.
+    key:       of the Restock that is answered: the SKU has counted it, once. Empty for other answers.
     """
 
     sku: str = ""
     status: str = ""
     restocked: int = 0
+    key: str = ""
 
 
 @command("saga.task_answered")
