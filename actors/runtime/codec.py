@@ -48,7 +48,14 @@ def _prefix(event_type: type) -> bytes:
 
 def encode_event(happened: Event) -> bytes:
     """The stored form of one event. Raises KeyError for an event class without a permanent name."""
-    return _prefix(type(happened)) + orjson.dumps(happened)
+    return _prefix(type(happened)) + orjson.dumps(happened, default=_plain)
+
+
+def _plain(value: Any) -> tuple[Any, ...]:
+    """orjson takes tuples but no named ones (Address, Remembered): they are stored and travel as arrays."""
+    if isinstance(value, tuple):
+        return tuple(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")
 
 
 @cache
@@ -64,7 +71,7 @@ class Remembered(NamedTuple):
 
 
 def encode_snapshot(state: Any, answered: dict[str, Remembered]) -> bytes:
-    return orjson.dumps({"state": state, "answered": answered})
+    return orjson.dumps({"state": state, "answered": answered}, default=_plain)
 
 
 def decode_snapshot(kind: ActorKind, data: bytes) -> tuple[Any, dict[str, Remembered]]:
@@ -110,7 +117,7 @@ def encode_item(envelope: Envelope, watch_id: int = 0) -> bytes:
             None if guard is None else (guard.key, guard.value, guard.ttl_ms),
             envelope.data_key,
         ]
-    return orjson.dumps(item)
+    return orjson.dumps(item, default=_plain)
 
 
 def encode_batch(sender: str, linger: bool, items: Sequence[bytes]) -> bytes:
