@@ -95,22 +95,24 @@ class SagaAdvanced(Event):
 @event("saga.retrying/1")
 @dataclass(frozen=True)
 class SagaRetrying(Event):
-    """The same key with the same parameters goes out again at `again_at`; `unsure` once an effect cannot be excluded,
-    `lookup` when only a look-up can tell. `settled` is what was gathered until now."""
+    """Intent `key` goes out again at `again_at`: with the same key and the same parameters, or, if `fresh`, as the next
+    attempt, because the vendor has refused this one for good and without effect.
+
+    tries:  how often it has been sent. unsure: an effect cannot be excluded. lookup: only a look-up can tell.
+    """
 
     key: str
-    attempt: int
+    tries: int
     again_at: Millis
     unsure: bool
     lookup: bool
-    settled: tuple[str, ...]
+    fresh: bool
 
 
 @dataclass(frozen=True)
 class IntentSettled(Event):
-    """A note, never stored: one answer of a fan-out has come. `result` is the vendor's id, if there is one."""
+    """A note, never stored: an intent has its outcome. With a `result` (a transfer's id) the outcome is being gathered
+    and the intent stays until the order has recorded it."""
 
     key: str
     result: str = ""
-
-

@@ -264,6 +264,11 @@ class ClearAttention(OutsideCommand):
 
 
 @dataclass(frozen=True)
+class Proceed(Command):
+    """The orchestrator has news that is no fact of the order's: show it the facts again."""
+
+
+@dataclass(frozen=True)
 class RecordAuthorisation(Command):
     payment_intent: str = ""
     capture_before: Millis = 0
@@ -620,7 +625,8 @@ class ReturnReceived(Event):
 @event("order.dispute_opened/1")
 @dataclass(frozen=True)
 class DisputeOpened(Event):
-    """Freezes `amount` of what has not been paid out yet, by consignment as in `allocation`."""
+    """Freezes `amount` of what has not been paid out yet, by consignment as in `allocation`; `source` is Stripe's id
+    of a dispute that came from there."""
 
     dispute: str
     by: str
@@ -628,6 +634,7 @@ class DisputeOpened(Event):
     amount: int
     allocation: tuple[tuple[int, int], ...]
     evidence_due_at: Millis
+    source: str
 
 
 @event("order.dispute_evidence/1")
