@@ -58,6 +58,11 @@ def _plain(value: Any) -> tuple[Any, ...]:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
+def encode_command(command_: Command) -> bytes:
+    """The fields of a command, as `COMMANDS[name].from_json` reads them."""
+    return orjson.dumps(command_, default=_plain)
+
+
 @cache
 def _states(state_type: type) -> TypeAdapter[Any]:
     return TypeAdapter(state_type)

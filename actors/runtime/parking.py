@@ -7,8 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import orjson
-
+from actors.runtime.codec import encode_command
 from actors.runtime.envelope import Reply, Status
 from actors.runtime.resident import Work
 from models.catalogue import COMMAND_NAMES
@@ -58,7 +57,7 @@ class Parking:
         if wire_name is None:
             return
         self._parked += 1
-        body = orjson.dumps(envelope.command).decode()
+        body = encode_command(envelope.command).decode()
         for send in self._park(Poison(envelope.to, wire_name, body, f"{type(error).__name__}: {error}")):
             self._host.send(send)
 
