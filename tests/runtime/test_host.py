@@ -1,0 +1,345 @@
+"""The runtime's promises, on toy machines and the journal in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+
+import pytest
+
+from actors.runtime.envelope import Overloaded, Reply, Status
+from actors.runtime.limits import LIMITS
+from actors.runtime.local_journal import Fault
+from actors.runtime.ports import Cell, Guard
+from models.decision import Address
+from tests.runtime.toys import Break, Deposit, Open, Pay, Town, in_town
+
+
+def account(name: str) -> Address:
+    return Address("account", name)
+
+
+def body(reply: Reply) -> dict[str, int]:
+    assert reply.status is Status.OK, reply
+    found: dict[str, int] = json.loads(reply.body)
+    return found
+
+
+async def opened(town: Town, name: str, balance: int = 0) -> Address:
+    at = account(name)
+    assert (await town.router.ask(at, Open(owner=name))).status is Status.OK
+    if balance:
+        await town.router.ask(at, Deposit(amount=balance))
+    return at
+
+
+def test_an_answer_is_the_actors_view_and_its_events_are_stored() -> None:
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann", 50)
+        reply = await town.router.ask(ann, Pay(amount=20))
+        assert body(reply)["balance"] == 30
+        (record,) = await town.journal().load(Cell(town.hosts["h0"].cell_of(ann).shard), [ann])
+        assert record.version == reply.version == 3
+        assert [stored.split(b" ")[0] for stored in record.events] == [
+            b"toy.opened/1", b"toy.moved/1", b"toy.moved/1",
+        ]
+
+    in_town(story)
+
+
+def test_a_rejection_changes_nothing() -> None:
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann", 10)
+        reply = await town.router.ask(ann, Pay(amount=11))
+        assert (reply.status, json.loads(reply.body)["code"]) == (Status.REJECTED, "short")
+        assert body(await town.router.read(ann))["balance"] == 10
+
+    in_town(story)
+
+
+def test_a_stranger_is_absent_and_leaves_nothing_in_memory() -> None:
+    async def story(town: Town) -> None:
+        assert (await town.router.read(account("nobody"))).status is Status.ABSENT
+        assert all(not owned.residents for owned in town.hosts["h0"].cells.values())
+
+    in_town(story)
+
+
+def test_companions_commit_together_or_not_at_all() -> None:
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann", 50)
+        assert body(await town.router.read(Address("auditor", "ann"))) == {"seen": 1, "sum": 50}
+        reply = await town.router.ask(ann, Deposit(amount=666))  # the auditor refuses: the whole turn is off
+        assert reply.status is Status.FAILED
+        assert body(await town.router.read(ann))["balance"] == 50
+        assert town.parked and "evil" in town.parked[0].cause
+
+    in_town(story, limits=replace(LIMITS, commit_retry_s=0.001))
+
+
+def test_messages_reach_actors_on_other_hosts() -> None:
+    async def story(town: Town) -> None:
+        names = [f"n{i}" for i in range(12)]
+        for name in names:
+            await opened(town, name, 100)
+        for index, name in enumerate(names):
+            await town.router.ask(account(name), Pay(amount=10, to=names[(index + 1) % 12]))
+        for _ in range(100):
+            balances = [body(r)["balance"] for r in await town.router.read_many(map(account, names))]
+            if balances == [100] * 12:
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(balances)
+
+    in_town(story, hosts={"h0": [0, 1], "h1": [2, 3]})
+
+
+def test_an_actor_that_left_memory_comes_back_as_it_was() -> None:
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann", 5)
+        for _ in range(20):  # over the snapshot threshold
+            await town.router.ask(ann, Deposit(amount=1))
+        town.now += 3_600_000
+        assert town.hosts["h0"].passivate() >= 1
+        assert body(await town.router.read(ann))["balance"] == 25
+        assert body(await town.router.ask(ann, Deposit(amount=1)))["balance"] == 26
+        assert body(await town.router.read(Address("auditor", "ann")))["seen"] == 22
+
+    in_town(story)
+
+
+def test_a_command_id_is_answered_once_and_remembered_across_owners() -> None:
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann", 5)
+        first = await town.router.ask(ann, Deposit(amount=7), command_id="k1", digest="d1")
+        assert not first.replayed
+        shard = town.hosts["h0"].cell_of(ann).shard
+        await town.start_host("h1", [shard])
+        again = await town.router.ask(ann, Deposit(amount=7), command_id="k1", digest="d1")
+        assert again.replayed and body(again)["balance"] == 12
+        other = await town.router.ask(ann, Deposit(amount=8), command_id="k1", digest="d2")
+        assert other.status is Status.MISMATCH
+        town.now += 25 * 3600 * 1000
+        late = await town.router.ask(ann, Deposit(amount=7), command_id="k1", digest="d1")
+        assert not late.replayed and body(late)["balance"] == 19
+
+    in_town(story)
+
+
+def test_a_guard_lets_one_of_two_actors_begin() -> None:
+    async def story(town: Town) -> None:
+        names = [n for n in (f"x{i}" for i in range(40)) if town.hosts["h0"].cell_of(account(n)).shard == 1][:2]
+        replies = await asyncio.gather(
+            *(
+                town.router.ask(account(name), Open(owner=name), guard=Guard("key", name, 1000))
+                for name in names
+            )
+        )
+        assert sorted(reply.status for reply in replies) == [Status.DUPLICATE, Status.OK]
+        loser = next(name for name, reply in zip(names, replies, strict=True) if reply.status is Status.DUPLICATE)
+        winner = next(reply for reply in replies if reply.status is Status.DUPLICATE).body.decode()
+        assert winner in names and winner != loser
+        assert (await town.router.read(account(loser))).status is Status.ABSENT
+
+    in_town(story)
+
+
+def test_a_creating_command_repeated_finds_the_actor_it_created() -> None:
+    async def story(town: Town) -> None:
+        await opened(town, "ann", 5)
+        town.now += 3_600_000
+        town.hosts["h0"].passivate()
+        reply = await town.router.ask(account("ann"), Open(owner="ann"))
+        assert body(reply)["balance"] == 5
+        refused = await town.router.ask(account("ann"), Open(owner="bob"))
+        assert refused.status is Status.REJECTED
+        assert body(await town.router.read(account("ann")))["balance"] == 5
+
+    in_town(story)
+
+
+@pytest.mark.parametrize("fault", [Fault.LOST_REQUEST, Fault.LOST_ANSWER])
+def test_a_commit_of_unknown_outcome_is_sent_again_and_stored_once(fault: Fault) -> None:
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann", 5)
+        host = town.hosts["h0"]
+        left = [3]
+
+        def faults(operation: str, _cell: Cell | None) -> Fault:
+            if operation == "commit" and left[0]:
+                left[0] -= 1
+                return fault
+            return Fault.NONE
+
+        host.journal.faults = faults  # type: ignore[attr-defined]
+        assert body(await town.router.ask(ann, Deposit(amount=1)))["balance"] == 6
+        assert left == [0]
+        (record,) = await town.journal().load(host.cell_of(ann), [ann])
+        assert record.version == 3
+
+    in_town(story, limits=replace(LIMITS, commit_retry_s=0.001))
+
+
+def test_a_fenced_host_forgets_and_its_callers_find_the_new_owner() -> None:
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann", 5)
+        shard = town.hosts["h0"].cell_of(ann).shard
+        other = await town.start_host("h1", [])
+        await other.own(Cell(shard))  # the director's hint still says h0
+        asked = asyncio.ensure_future(town.router.ask(ann, Deposit(amount=1)))
+        await asyncio.sleep(0.05)
+        town.where[shard] = "h1"
+        assert body(await asked)["balance"] == 6
+        assert Cell(shard) not in town.hosts["h0"].cells
+
+    in_town(story)
+
+
+def test_a_new_owner_resumes_what_was_under_way() -> None:
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann", 5)
+        await town.router.ask(ann, Pay(amount=1, ring=True))  # the bell of h0 never answers
+        assert town.bells["h0"].rung == ["ann"]
+        await town.kill("h0")
+        await town.start_host("h1", [0, 1, 2, 3])
+        for _ in range(100):
+            await asyncio.sleep(0.01)
+            if town.hosts["h1"].pending_residents == 0 and town.bells["h1"].rung:
+                break
+        assert town.bells["h1"].rung == ["ann"]
+        cell = town.hosts["h1"].cell_of(ann)
+        assert not await town.journal().pending(cell, None, 10)
+
+    in_town(story, silent=True, hosts={"h0": [0, 1, 2, 3]})
+
+
+def test_the_due_index_repeats_an_effect_without_an_answer() -> None:
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann", 5)
+        await town.router.ask(ann, Pay(amount=1, ring=True))
+        town.now += 31_000
+        for _ in range(100):
+            await asyncio.sleep(0.01)
+            if len(town.bells["h0"].rung) >= 2:
+                return
+        raise AssertionError("the bell was not rung again")
+
+    in_town(story, silent=True, limits=replace(LIMITS, due_poll_s=0.01, lease_lost_s=1e6))
+
+
+def test_a_read_without_a_valid_lease_is_not_answered_from_memory() -> None:
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann", 5)
+        town.hosts["h0"].lease.revoked = True
+        asked = asyncio.ensure_future(town.router.read(ann))
+        await asyncio.sleep(0.1)
+        assert not asked.done()
+        town.hosts["h0"].lease.revoked = False
+        assert body(await asked)["balance"] == 5
+
+    in_town(story)
+
+
+def test_a_full_host_refuses_new_work_and_goes_on_with_the_old() -> None:
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann", 5)
+        for index in range(3):
+            await opened(town, f"p{index}", 5)
+            await town.router.ask(account(f"p{index}"), Pay(amount=1, ring=True))
+        with pytest.raises(Overloaded):
+            await town.router.ask(account("late"), Open(owner="late"))
+        assert body(await town.router.ask(ann, Deposit(amount=1)))["balance"] == 6
+
+    in_town(story, silent=True, limits=replace(LIMITS, arrivals_in_flight_max=3))
+
+
+def test_a_watch_answers_when_the_actor_has_got_there() -> None:
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann", 5)
+        waiting = asyncio.ensure_future(town.router.ask(ann, Deposit(amount=1), watch=10.0))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        await town.router.ask(ann, Deposit(amount=100))
+        assert body(await waiting)["balance"] == 106
+
+    in_town(story)
+
+
+def test_a_watch_ends_with_the_view_of_then_when_its_time_is_over() -> None:
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann", 5)
+        waiting = asyncio.ensure_future(town.router.ask(ann, Deposit(amount=1), watch=2.0))
+        await asyncio.sleep(0.05)
+        town.now += 2_500
+        assert body(await waiting)["balance"] == 6
+
+    in_town(story, limits=replace(LIMITS, router_sweep_s=0.01))
+
+
+def test_a_watch_survives_its_hosts_death() -> None:
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann", 5)
+        waiting = asyncio.ensure_future(town.router.ask(ann, Deposit(amount=1), watch=10.0))
+        await asyncio.sleep(0.05)
+        await town.kill("h0")
+        await town.start_host("h1", [0, 1, 2, 3])
+        await town.router.ask(ann, Deposit(amount=100))
+        assert body(await asyncio.wait_for(waiting, 5))["balance"] >= 106
+
+    in_town(story)
+
+
+def test_a_broken_turn_is_parked_alone() -> None:
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann", 5)
+        reply = await town.router.ask(ann, Break())
+        assert reply.status is Status.FAILED
+        assert [(p.to, p.command_name) for p in town.parked] == [(ann, "toy.break")]
+        assert body(await town.router.ask(ann, Deposit(amount=1)))["balance"] == 6
+
+    in_town(story, limits=replace(LIMITS, commit_retry_s=0.001))
+
+
+def test_a_cell_is_handed_over_without_losing_a_command() -> None:
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann", 0)
+        shard = town.hosts["h0"].cell_of(ann).shard
+        await town.start_host("h1", [])
+        asked = [asyncio.ensure_future(town.router.ask(ann, Deposit(amount=1))) for _ in range(50)]
+        await asyncio.sleep(0)
+        await town.hosts["h0"].disown(Cell(shard))
+        await town.give(shard, "h1")
+        replies = await asyncio.gather(*asked)
+        assert all(reply.status is Status.OK for reply in replies)
+        assert body(await town.router.read(ann))["balance"] == 50
+
+    in_town(story)
+
+
+def test_a_dedicated_actor_has_a_host_and_an_owner_record_of_its_own() -> None:
+    async def story(town: Town) -> None:
+        vip = await opened(town, "vip", 5)
+        await opened(town, "ann", 5)
+        assert set(town.hosts) == {"h0", "host:account:vip"}
+        assert body(await town.router.ask(vip, Deposit(amount=1)))["balance"] == 6
+        assert body(await town.router.read(Address("auditor", "vip")))["seen"] == 2
+        assert town.hosts["h0"].owned(vip) is None
+
+    in_town(story, dedicated=frozenset({"account:vip"}))
+
+
+def test_a_journal_that_went_back_in_time_stops_the_shard() -> None:
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann", 5)
+        before = town.store.checkpoint()
+        await town.router.ask(ann, Deposit(amount=1))
+        await town.router.ask(ann, Deposit(amount=1))
+        town.store.restore(before)
+        asked = asyncio.ensure_future(town.router.ask(ann, Deposit(amount=1)))
+        await asyncio.sleep(0.1)
+        asked.cancel()
+        assert "back in time" in town.hosts["h0"].refusing
+        assert town.hosts["h0"].cell_of(ann) not in town.hosts["h0"].cells
+
+    in_town(story)
