@@ -1,0 +1,310 @@
+"""The journal in Redis: implements `ports.Journal`.
+
+One pipeline carries the commits of all a host's dirty shards, so one fsync serves them all; each commit is one run of
+`redis_scripts/commit.lua`, which is where numbering, fencing and atomicity live. docs/journal.md tells the layout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from actors.adapters.redis_layout import (
+    SYSTEM,
+    ShardKeys,
+    address_of,
+    commit_arguments,
+    commit_result,
+    due_of,
+    lease_key,
+    record_of,
+    score_of,
+    shard_keys,
+)
+from actors.adapters.redis_wire import Answer, Node, Refusal, Wire, pack, parse_info, script_id
+from actors.runtime.ports import (
+    Cell,
+    Commit,
+    CommitResult,
+    DueEntry,
+    Failed,
+    JournalMismatch,
+    JournalUnavailable,
+    Ownership,
+    Record,
+    StreamEntry,
+    Wall,
+)
+from models.decision import Address, Due, Millis
+from models.identity import HOME_KINDS, home_of
+
+FORMAT = 1
+"""The version of the layout; a journal of another format is refused."""
+
+SCRIPTS = {path.stem: path.read_text() for path in (Path(__file__).parent / "redis_scripts").glob("*.lua")}
+
+
+@dataclass(frozen=True)
+class Health:
+    """What an operator watches.
+
+    limit_bytes: `maxmemory`; 0 means none. aof_writable: False once Redis could not write its log.
+    """
+
+    version: str
+    used_bytes: int
+    limit_bytes: int
+    aof_writable: bool
+    aof_bytes: int
+    rewriting: bool
+
+
+class RedisJournal:
+    """One process's way to the journal.
+
+    stream_kinds: kinds of actors whose events go to the shard's stream, once a projector has opened it.
+    timeout_s:    how long one round trip may take before its outcome counts as unknown.
+    Raises JournalUnavailable from every method but `commit`, whose commits are Failed then.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        stream_kinds: frozenset[str] = frozenset(),
+        connections_max: int = 8,
+        timeout_s: float = 10.0,
+        now: Wall = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._wire = Wire(url, list(SCRIPTS.values()), connections_max=connections_max, timeout_s=timeout_s)
+        self._stream_kinds = stream_kinds
+        self._now = now
+        self._ids = {name: script_id(script) for name, script in SCRIPTS.items()}
+        self._shards: dict[int, ShardKeys] = {}
+        self._fixed: dict[Cell, tuple[str, ...]] = {}
+        self._moved = False
+
+    async def open(self) -> None:
+        """Connect and check that the server keeps what it acknowledges. Raises JournalMismatch if it does not."""
+        await self._wire.open()
+
+    async def close(self) -> None:
+        await self._wire.close()
+
+    # --- ports.Journal ---
+
+    async def acquire(self, cell: Cell, owner: str) -> Ownership:
+        assert owner, "an owner has a name"
+        keys = self._keys(cell.shard)
+        if cell.actor:
+            names: tuple[str, ...] = (keys.own(cell.actor), keys.pooled, keys.dedicated)
+            command = self._script("acquire", names, owner, cell.actor)
+        else:
+            command = self._script("acquire", (keys.pooled,), owner)
+        epoch, number = await self._one(keys, command)
+        return Ownership(cell, epoch, owner, number)
+
+    async def commit(self, commits: Sequence[Commit]) -> Sequence[CommitResult]:
+        if self._moved:
+            try:
+                await self._learn_moves()
+            except JournalUnavailable as fault:
+                return [Failed(str(fault))] * len(commits)
+        by_node: dict[Node, list[int]] = {}
+        packed = []
+        now = self._now()
+        for place, commit in enumerate(commits):
+            keys = self._keys(commit.cell.shard)
+            fixed = self._fixed.get(commit.cell) or self._fix(commit.cell, keys)
+            arguments = commit_arguments(commit, keys, fixed, now, self._stream_kinds)
+            packed.append(pack("EVALSHA", self._ids["commit"], *arguments))
+            by_node.setdefault(self._wire.node(keys.tag), []).append(place)
+        if len(by_node) == 1:
+            (node,) = by_node
+            return await self._commit_on(node, packed)
+        parts = await asyncio.gather(
+            *[self._commit_on(node, [packed[place] for place in places]) for node, places in by_node.items()]
+        )
+        results: list[CommitResult] = [Failed("not sent")] * len(commits)
+        for places, part in zip(by_node.values(), parts, strict=True):
+            for place, result in zip(places, part, strict=True):
+                results[place] = result
+        return results
+
+    async def load(self, cell: Cell, addresses: Sequence[Address]) -> Sequence[Record]:
+        if not addresses:
+            return []
+        keys = self._keys(cell.shard)
+        names = [str(address) for address in addresses]
+        homes = [str(home_of(address)) for address in addresses]
+        commands = [
+            pack("MULTI"),
+            pack("SMISMEMBER", keys.dedicated, *homes),
+            pack("HMGET", keys.bases, *names),
+            pack("HMGET", keys.snapshots, *names),
+            pack("HMGET", keys.data_keys, *names),
+            *[pack("LRANGE", keys.events + name, 0, -1) for name in names],
+            pack("EXEC"),
+        ]
+        dedicated, bases, snapshots, data_keys, *events = await self._transaction(keys, commands)
+        if not cell.actor and any(dedicated):
+            # They are dedicated no longer, or the pooled owner would not ask: fence their hosts, then look again.
+            actors = sorted({home for home, is_one in zip(homes, dedicated, strict=True) if is_one})
+            owners = [keys.own(actor) for actor in actors]
+            await self._one(keys, self._script("retire", (keys.dedicated, *owners), *actors))
+            _, bases, snapshots, data_keys, *events = await self._transaction(keys, commands)
+        return [record_of(*parts) for parts in zip(bases, snapshots, events, data_keys, strict=True)]
+
+    async def due(self, cell: Cell, until: Millis, limit: int) -> Sequence[DueEntry]:
+        keys = self._keys(cell.shard)
+        if cell.actor:
+            entries = await self._own_entries(cell, keys)
+            return sorted((e for e in entries if e.due.at <= until), key=lambda e: score_of(e.due))[:limit]
+        latest = score_of(Due(until, True))
+        command = pack("ZRANGEBYSCORE", keys.due, 0, latest, "WITHSCORES", "LIMIT", 0, limit)
+        flat = await self._one(keys, command)
+        return [
+            DueEntry(address_of(name), due_of(int(score))) for name, score in zip(flat[::2], flat[1::2], strict=True)
+        ]
+
+    async def pending(self, cell: Cell, after: Address | None, limit: int) -> Sequence[DueEntry]:
+        keys = self._keys(cell.shard)
+        if cell.actor:
+            entries = await self._own_entries(cell, keys)
+            wanted = [e for e in entries if e.due.pending and (after is None or str(e.address) > str(after))]
+            return sorted(wanted, key=lambda entry: str(entry.address))[:limit]
+        first = f"({after}" if after else "-"
+        names = await self._one(keys, pack("ZRANGEBYLEX", keys.pending, first, "+", "LIMIT", 0, limit))
+        if not names:
+            return []
+        scores = await self._one(keys, pack("ZMSCORE", keys.due, *names))
+        # One that was settled between the two looks has no score, or another kind of entry, by now.
+        found = [(name, int(score)) for name, score in zip(names, scores, strict=True) if score is not None]
+        return [DueEntry(address_of(name), Due(score >> 1, True)) for name, score in found]
+
+    async def renew(self, owner: str, ttl_ms: int) -> None:
+        key = lease_key(owner)
+        await self._single(self._wire.node(owner), pack("SET", key, "1", "PX", ttl_ms))
+
+    async def lease_of(self, owner: str) -> int:
+        left: int = await self._single(self._wire.node(owner), pack("PTTL", lease_key(owner)))
+        return max(0, left)
+
+    # --- the system, its stream, its health ---
+
+    async def claim(self, shards: int) -> None:
+        """Fix the system's shard count at first start. Raises JournalMismatch if it was fixed at another."""
+        command = self._script("claim", (SYSTEM,), FORMAT, shards)
+        found_format, found_shards = await self._single(self._wire.node("dray"), command)
+        if int(found_format) != FORMAT:
+            raise JournalMismatch(f"this journal has format {int(found_format)}; this Dray reads format {FORMAT}")
+        if int(found_shards) != shards:
+            raise JournalMismatch(f"this journal was made with {int(found_shards)} shards, not {shards}")
+
+    async def stream_open(self, shard: int) -> None:
+        """From now on keep the shard's events in its stream, until they are trimmed."""
+        keys = self._keys(shard)
+        await self._one(keys, pack("SETNX", keys.position, 0))
+
+    async def stream_read(self, shard: int, after: int, limit: int) -> Sequence[StreamEntry]:
+        """Up to `limit` entries of the shard's stream with `sequence > after`, in order."""
+        keys = self._keys(shard)
+        found = await self._one(keys, pack("XRANGE", keys.stream, f"{after + 1}-0", "+", "COUNT", limit))
+        return [_stream_entry(entry, fields) for entry, fields in found]
+
+    async def stream_trim(self, shard: int, through: int) -> None:
+        """Drop the entries with `sequence <= through`."""
+        keys = self._keys(shard)
+        await self._one(keys, pack("XTRIM", keys.stream, "MINID", f"{through + 1}-0"))
+
+    async def health(self) -> Health:
+        """Of the server that the URL names."""
+        info = parse_info(await self._single(self._wire.seed, pack("INFO")))
+        return Health(
+            version=info["redis_version"],
+            used_bytes=int(info["used_memory"]),
+            limit_bytes=int(info.get("maxmemory", 0)),
+            aof_writable=info.get("aof_last_write_status") == "ok",
+            aof_bytes=int(info.get("aof_current_size", 0)),
+            rewriting=info.get("aof_rewrite_in_progress") == "1",
+        )
+
+    # --- inside ---
+
+    def _keys(self, shard: int) -> ShardKeys:
+        keys = self._shards.get(shard)
+        if keys is None:
+            keys = self._shards[shard] = shard_keys(shard)
+        return keys
+
+    def _fix(self, cell: Cell, keys: ShardKeys) -> tuple[str, ...]:
+        fixed = keys.fixed(cell)
+        if not cell.actor:  # as many as shards; dedicated cells come and go
+            self._fixed[cell] = fixed
+        return fixed
+
+    def _script(self, name: str, keys: Sequence[str], *arguments: str | int) -> bytes:
+        return pack("EVALSHA", self._ids[name], len(keys), *keys, *arguments)
+
+    async def _commit_on(self, node: Node, packed: Sequence[bytes]) -> Sequence[CommitResult]:
+        try:
+            answers = await node.call(packed)
+        except (JournalUnavailable, JournalMismatch) as fault:
+            self._moved = self._wire.seed.clustered
+            return [Failed(str(fault))] * len(packed)
+        return [self._failed(answer) if type(answer) is Refusal else commit_result(answer) for answer in answers]
+
+    def _failed(self, refusal: Refusal) -> Failed:
+        self._moved = self._moved or refusal.code == "MOVED"
+        return Failed(str(refusal))
+
+    async def _learn_moves(self) -> None:
+        await self._wire.refresh()
+        self._moved = False
+
+    async def _one(self, keys: ShardKeys, command: bytes) -> Answer:
+        if self._moved:
+            await self._learn_moves()
+        return await self._single(self._wire.node(keys.tag), command)
+
+    async def _single(self, node: Node, command: bytes) -> Answer:
+        try:
+            (answer,) = await node.call([command])
+        except JournalMismatch as fault:  # a server that was fit at the start and is not any more
+            raise JournalUnavailable(str(fault)) from fault
+        if isinstance(answer, Refusal):
+            raise JournalUnavailable(self._failed(answer).cause)
+        return answer
+
+    async def _transaction(self, keys: ShardKeys, commands: Sequence[bytes]) -> list[Answer]:
+        if self._moved:
+            await self._learn_moves()
+        try:
+            *queued, answers = await self._wire.node(keys.tag).call(commands)
+        except JournalMismatch as fault:
+            raise JournalUnavailable(str(fault)) from fault
+        refusals = [answer for answer in (*queued, answers) if isinstance(answer, Refusal)]
+        refusals += [answer for answer in answers if isinstance(answer, Refusal)] if not refusals else []
+        if refusals:
+            raise JournalUnavailable(self._failed(refusals[0]).cause)
+        found: list[Answer] = answers
+        return found
+
+    async def _own_entries(self, cell: Cell, keys: ShardKeys) -> list[DueEntry]:
+        """A dedicated cell's entries: those of its actor and its companions."""
+        kind, _, name = cell.actor.partition(":")
+        addresses = [Address(k, name) for k in sorted(HOME_KINDS)] if kind in HOME_KINDS else [Address(kind, name)]
+        scores = await self._one(keys, pack("ZMSCORE", keys.due, *map(str, addresses)))
+        found = zip(addresses, scores, strict=True)
+        return [DueEntry(address, due_of(int(score))) for address, score in found if score is not None]
+
+
+def _stream_entry(entry: bytes, fields: Sequence[bytes]) -> StreamEntry:
+    appends = []
+    for name, text in zip(fields[::2], fields[1::2], strict=True):
+        version, *events = text.split(b"\n")
+        appends.append((address_of(name), int(version), tuple(events)))
+    return StreamEntry(int(entry.partition(b"-")[0]), appends)
