@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from models import catalogue
 from models.decision import Address, Command, Event
 
+NOWHERE = Address("", "")
+
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
@@ -43,7 +45,7 @@ class OrderCommand(Command):
 
     sku: str = ""
     order: str = ""
-    reply_to: Address = Address("", "")
+    reply_to: Address = NOWHERE
 
 
 @catalogue.command("sku.reserve")

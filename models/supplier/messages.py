@@ -13,6 +13,8 @@ from typing import Literal
 from models import catalogue
 from models.decision import Address, Command, Event
 
+NOWHERE = Address("", "")
+
 Mode = Literal["auto", "manual"]
 CustomerEmails = Literal["platform", "brand"]
 
@@ -50,7 +52,7 @@ class TaskCommand(Command):
     supplier: str = ""
     task: str = ""
     order: str = ""
-    reply_to: Address = Address("", "")
+    reply_to: Address = NOWHERE
 
 
 @catalogue.command("supplier.offer")
@@ -60,7 +62,7 @@ class OfferTask(TaskCommand):
     `accept_by` of the answer; either refuses when the day's capacity is used up. An offer that its withdrawal has
     overtaken is answered `withdrawn`."""
 
-    consignment: str = ""
+    consignment: int = 0
 
 
 @catalogue.command("supplier.withdraw")
