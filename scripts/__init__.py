@@ -1,0 +1,1 @@
+"""The dray command and what it starts."""
