@@ -18,7 +18,7 @@ class PaceLimits:
     rate_start_per_s: float = 100.0
     rate_min_per_s: float = 1.0
     rate_max_per_s: float = 2_000.0
-    increase_per_s2: float = 5.0  # the rate's growth per second under pressure
+    increase_per_s2: float = 2.0  # the rate's growth per second under pressure
     decrease_factor: float = 0.5
     decrease_pause_s: float = 1.0  # the refusals of one burst count once
     burst_s: float = 0.1  # how much of an unused second may be caught up with
