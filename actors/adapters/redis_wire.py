@@ -29,8 +29,8 @@ SETTINGS = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "n
 READ_BYTES = 256 * 1024
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, kept as a value among the others
-    """Redis answered one command with an error. `code` is its first word (`NOSCRIPT`, `OOM`, `LOADING`...)."""
+class Refusal(Exception):
+    """Redis answered one command with an error; kept as a value among the other answers. `code` is its first word (`NOSCRIPT`, `OOM`, `LOADING`...)."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -72,7 +72,7 @@ class _BatchParser(DefaultParser):  # type: ignore[misc, valid-type]
     def on_connect(self, connection: Any) -> None:
         super().on_connect(connection)
         self._batch = hiredis.Reader(notEnoughData=_MORE, replyError=Refusal)
-        self._source: asyncio.StreamReader = connection._reader
+        self._source: asyncio.StreamReader = connection._reader  # noqa: SLF001 - as redis-py's parsers do
 
     async def read_many(self, count: int) -> list[Answer]:
         """The next `count` answers. Raises ConnectionError when the server hangs up."""
@@ -161,7 +161,7 @@ class Node:
     async def _open(self) -> _Link:
         connection = self._pool.connection_class(**self._pool.connection_kwargs)
         await connection.connect()  # type: ignore[no-untyped-call]
-        parser = connection._parser
+        parser = connection._parser  # noqa: SLF001 - redis-py makes it, from our class, and has no other name for it
         assert isinstance(parser, _BatchParser), "the pool is made with this parser"
         link = _Link(connection, parser)
         try:
