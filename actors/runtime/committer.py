@@ -162,12 +162,12 @@ class Committer:
 
     def _again(self, work: Work, duplicate: str | None) -> None:
         if duplicate is not None and work.envelope.guard is not None:
-            self._host.answer(work, Reply(Status.DUPLICATE, duplicate.encode()))
+            work.answer(Reply(Status.DUPLICATE, duplicate.encode()))
             return
         work.attempts += 1
         work.must_load = True
         if work.attempts > self._host.limits.poison_attempts_max:
-            self._host.answer(work, Reply(Status.FAILED, b'{"code":"conflict"}'))
+            work.answer(Reply(Status.FAILED, b'{"code":"conflict"}'))
             return
         self._host.again(work)
 

@@ -66,13 +66,13 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Overloaded(Exception):  # noqa: N818 - it is an answer, not an error
+class Overloaded(Exception):
     """Refused before acceptance: come back after `retry_after_s`."""
 
     retry_after_s: float
 
 
-class Unanswered(Exception):  # noqa: N818
+class Unanswered(Exception):
     """No answer within the deadline: whether the command took effect is unknown; the same command may be sent again."""
 
 

@@ -42,7 +42,7 @@ class Loader:
             resident.assumed = True
             return True
         if len(resident.waiting) >= self._host.limits.mailbox_messages_max:
-            self._host.answer(work, Reply(Status.BUSY))
+            work.answer(Reply(Status.BUSY))
             return False
         resident.waiting.append(work)
         self.want(owned, resident)

@@ -33,7 +33,7 @@ Park = Callable[[Poison], Sequence[Send]]
 
 
 class Parking:
-    """Counts attempts and parks. Commands that have no wire name (ticks) are only logged: the due index repeats them."""
+    """Counts attempts and parks. Commands without a wire name (ticks) are only logged: the due index repeats them."""
 
     def __init__(self, host: HostCore, park: Park) -> None:
         self._host = host
@@ -52,7 +52,7 @@ class Parking:
             delay_s = self._host.limits.commit_retry_s * 2**work.attempts
             asyncio.get_running_loop().call_later(delay_s, self._host.again, work)
             return
-        self._host.answer(work, Reply(Status.FAILED, b'{"code":"parked"}'))
+        work.answer(Reply(Status.FAILED, b'{"code":"parked"}'))
         wire_name = _wire_name(envelope.command)
         if wire_name is None:
             return

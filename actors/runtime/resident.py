@@ -26,6 +26,11 @@ class Work:
         self.attempts = 0
         self.must_load = False  # a creating command whose actor turned out to exist
 
+    def answer(self, reply: Reply) -> None:
+        """Tell the asker, if there is one."""
+        if self.sink is not None:
+            self.sink(reply)
+
 
 class Member:
     """One machine of a resident: an order, or the orchestrator that shares its id."""

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-import orjson
-
 from actors.runtime.cell import OwnedCell
 from actors.runtime.codec import Answered, Remembered, encode_event
 from actors.runtime.envelope import Envelope
@@ -133,10 +131,3 @@ def answered_before(resident: Resident, envelope: Envelope, memory_ms: int, now:
                 return remembered
             del member.answered[envelope.command_id]
     return None
-
-
-def view_of(resident: Resident, kind_name: str) -> bytes | None:
-    """The member's view as JSON, or None when there is no such actor."""
-    member = resident.members[kind_name]
-    view = member.kind.view(member.state)
-    return None if view is None else orjson.dumps(view)

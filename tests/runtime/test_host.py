@@ -85,6 +85,7 @@ def test_messages_reach_actors_on_other_hosts() -> None:
             await opened(town, name, 100)
         for index, name in enumerate(names):
             await town.router.ask(account(name), Pay(amount=10, to=names[(index + 1) % 12]))
+        balances: list[int] = []
         for _ in range(100):
             balances = [body(r)["balance"] for r in await town.router.read_many(map(account, names))]
             if balances == [100] * 12:

@@ -1,0 +1,178 @@
+"""What comes into a host: batches from routers, messages and outcomes from within; bounded, in two priorities."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from actors.runtime.codec import decode_batch, decode_item, encode_answers
+from actors.runtime.envelope import Envelope, Reply, Status
+from actors.runtime.notices import Watch
+from actors.runtime.resident import Work
+from models.decision import Address, Command
+
+if TYPE_CHECKING:
+    from actors.runtime.host import HostCore
+
+log = logging.getLogger("dray.intake")
+
+_FULL = Reply(Status.BUSY)
+_MOVED = Reply(Status.MOVED)
+
+
+class Intake:
+    """Accepts or refuses work and feeds it to turns, continuations before new orders."""
+
+    def __init__(self, host: HostCore, turn: Callable[[Work], None]) -> None:
+        self._host = host
+        self._turn = turn
+        self._arrivals: deque[Work] = deque()
+        self._continuations: deque[Work] = deque()
+        self._running = False
+        self._closed = False
+
+    async def deliver(self, data: bytes) -> bytes:
+        """One batch in, its answers out. No item waits for I/O other than the journal's."""
+        host = self._host
+        batch = decode_batch(data)
+        if batch.linger:
+            return encode_answers([], await host.notices.linger(batch.sender, host.limits.linger_s))
+        host.notices.call_begins(batch.sender)
+        try:
+            replies = await self._take(batch.sender, batch.items)
+        finally:
+            notices = host.notices.call_ends(batch.sender)
+        return encode_answers(replies, notices)
+
+    async def _take(self, sender: str, items: list[list[Any]]) -> list[Reply | None]:
+        """Queue every item and wait until each has its reply (None: it will come as a notice)."""
+        replies: list[Reply | None] = [None] * len(items)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        remaining = len(items)
+
+        def sink_for(index: int) -> Callable[[Reply | None], None]:
+            def sink(reply: Reply | None) -> None:
+                nonlocal remaining
+                replies[index] = reply
+                remaining -= 1
+                if not remaining and not done.done():
+                    done.set_result(None)
+
+            return sink
+
+        for index, item in enumerate(items):
+            self._take_one(sender, item, sink_for(index))
+        if remaining:
+            await done
+        return replies
+
+    def _take_one(self, sender: str, item: list[Any], sink: Callable[[Reply | None], None]) -> None:
+        try:
+            envelope, watch_id = decode_item(item)
+        except (KeyError, ValueError, TypeError) as error:
+            log.error("an item that this version cannot read: %s", error)
+            sink(Reply(Status.FAILED, b'{"code":"unreadable"}'))
+            return
+        if watch_id:
+            sink = self._watching(envelope, sender, watch_id, sink)
+        if envelope.asks:
+            self.accept(Work(envelope, sink))
+        else:
+            sink(self.accept(Work(envelope)) or Reply(Status.OK))
+
+    def _watching(
+        self, envelope: Envelope, sender: str, watch_id: int, sink: Callable[[Reply | None], None]
+    ) -> Callable[[Reply | None], None]:
+        """The reply to a watched command waits until its actor has got there; a refusal is told at once."""
+        host = self._host
+        home = host.home_of(envelope.to)
+
+        def watched(reply: Reply | None) -> None:
+            if reply is None or reply.status is not Status.OK or host.notices.full():
+                sink(reply)
+                return
+            owned = host.owned(home)
+            resident = owned.residents.get(home) if owned else None
+            if resident is not None and resident.part is None:
+                member = resident.members[envelope.to.kind]
+                if member.kind.awaited(member.state):
+                    sink(host.view(resident, envelope.to.kind))
+                    return
+            host.notices.watch(home, Watch(sender, watch_id, envelope.to.kind, envelope.expires_at))
+            sink(None)
+
+        return watched
+
+    # --- the queue ----------------------------------------------------------------------------------------------------
+
+    def accept(self, work: Work) -> Reply | None:
+        """Queue one envelope, or refuse it: returns the refusal, which an asker has then been told."""
+        refusal = self._refusal(work.envelope)
+        if refusal is not None:
+            work.answer(refusal)
+            return refusal
+        self._queue(work)
+        return None
+
+    def enqueue(self, to: Address, command: Command) -> None:
+        """A command from within: an effect's outcome, a timer. Never refused; its number is bounded by its source."""
+        expires_at = self._host.wall() + int(self._host.limits.message_ttl_s * 1000)
+        self._queue(Work(Envelope(to, command, expires_at, asks=False)))
+
+    def again(self, work: Work) -> None:
+        """Turn a work again, after its actor has been loaded or a refused group has been dropped."""
+        self._continuations.append(work)
+        self._schedule()
+
+    def _refusal(self, envelope: Envelope) -> Reply | None:
+        host = self._host
+        kind = host.kinds.get(envelope.to.kind)
+        if kind is None:
+            return Reply(Status.FAILED, b'{"code":"unknown_kind"}')
+        owned = host.owned(host.home_of(envelope.to))
+        if owned is None or owned.closing:
+            return _MOVED
+        if len(self._arrivals) + len(self._continuations) >= host.limits.host_queue_messages_max:
+            return _FULL
+        if type(envelope.command) in kind.arrivals and (
+            host.refusing or host.pending_residents + len(self._arrivals) >= host.limits.arrivals_in_flight_max
+        ):
+            return _FULL
+        return None
+
+    def _queue(self, work: Work) -> None:
+        envelope = work.envelope
+        if type(envelope.command) in self._host.kinds[envelope.to.kind].arrivals:
+            self._arrivals.append(work)
+        else:
+            self._continuations.append(work)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._running:
+            self._running = True
+            asyncio.get_running_loop().call_soon(self._run)
+
+    def _run(self) -> None:
+        """Turn a slice of what is queued: continuations first, so that what was begun is finished first."""
+        self._running = False
+        if self._closed:
+            return
+        for _ in range(self._host.limits.turns_per_slice_max):
+            if self._continuations:
+                work = self._continuations.popleft()
+            elif self._arrivals:
+                work = self._arrivals.popleft()
+            else:
+                return
+            self._turn(work)
+        self._schedule()
+
+    def close(self) -> None:
+        self._closed = True
+
+    def status(self) -> dict[str, Any]:
+        return {"queue": {"arrivals": len(self._arrivals), "continuations": len(self._continuations)}}
