@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, assert_never
 
 import orjson
 
@@ -249,6 +249,8 @@ def _line(request: AnyRequest, outcome: Outcome) -> tuple[Any, ...]:
             to = f"{account} {consignment} {party}"
         case Reverse(amount=amount, transfer=of, refund=to):
             pass
+        case _:
+            assert_never(request)
     return request.key, kind, request.order, amount, name, of, to, said
 
 

@@ -191,10 +191,9 @@ class StripeIntents:
         born = _minted(order, self._now)
         window = {"gte": (born - WINDOW_BEFORE_MS) // 1000, "lte": (born + WINDOW_AFTER_MS) // 1000}
         params = {"created": window, "expand": ["data.latest_charge"]}
-        async for intent in listing(self._calls, "payment_intents.list", "payment_intents", params, WINDOW_PAGES_MAX):
-            if intent["metadata"].get("order") == order and intent["id"] not in ids:
-                intents.append(intent)
-        return intents
+        recent = listing(self._calls, "payment_intents.list", "payment_intents", params, WINDOW_PAGES_MAX)
+        uncharged = [i async for i in recent if i["metadata"].get("order") == order and i["id"] not in ids]
+        return intents + uncharged
 
 
 def create_params(request: Authorise) -> Json:
