@@ -3,7 +3,7 @@
 The SDK runs over aiohttp and through `raw_request_async`, its entry point for plain dictionaries. Measured against a
 local server that answers at once (Python 3.11, one core, uvloop, 16 calls in flight, CPU per call): typed services
 over httpx 2.0 ms, typed services over aiohttp 0.57 ms, raw requests over aiohttp 0.22 ms; one at a time 1.4, 0.68 and
-0.28 ms. `python -m scripts.bench_payments` repeats the measurement.
+0.28 ms. `python -m scripts.bench.payments` measures what is left.
 """
 
 from __future__ import annotations
