@@ -1,0 +1,95 @@
+"""Joining a Ray cluster and finding Dray's actors in it. Only the `ray_*` adapters import ray.
+
+Ray is transport and supervision, never truth: nothing here knows what an actor has decided.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+from collections.abc import Callable
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from actors.adapters.director_link import Endpoint
+from actors.runtime.ports import HostUnavailable
+
+NAMESPACE = "dray"
+DIRECTOR = "dray:director"
+HOST_PREFIX = "dray:host:"
+
+LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""The setting under which Ray takes the loopback address for its node's (`ray start --node-ip-address=127.0.0.1` alone
+is turned into a reachable one). Every process of the cluster, and every driver, needs it in its environment."""
+
+
+def join(address: str) -> None:
+    """Connect this process to the cluster as a driver. Raises ConnectionError."""
+    if ray.is_initialized():
+        return
+    options: dict[str, Any] = {"_node_ip_address": "127.0.0.1"} if address.startswith("127.") else {}
+    try:
+        ray.init(
+            address=address, namespace=NAMESPACE, log_to_driver=False, configure_logging=False, **options
+        )
+    except (RayError, RuntimeError, ValueError) as error:
+        raise ConnectionError(f"no Ray cluster at {address}: {error}") from error
+
+
+def leave() -> None:
+    """Disconnect; detached actors stay."""
+    ray.shutdown()
+
+
+def node_id() -> str:
+    """The node this process runs on."""
+    return str(ray.get_runtime_context().get_node_id())
+
+
+def node_address() -> str:
+    """Where other nodes reach this one."""
+    return str(ray.util.get_node_ip_address())
+
+
+def find(name: str) -> Any:
+    """The handle of a named actor. Raises HostUnavailable when there is none. Blocks for a round trip to Ray."""
+    try:
+        return ray.get_actor(name, namespace=NAMESPACE)
+    except (ValueError, RayError) as error:
+        raise HostUnavailable(f"no Ray actor {name}: {error}") from error
+
+
+class DirectorFinder:
+    """Resolves the director's endpoint through its Ray actor."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    async def __call__(self) -> Endpoint:
+        try:
+            if self._handle is None:
+                self._handle = await asyncio.to_thread(find, DIRECTOR)
+            return Endpoint(*await self._handle.endpoint.remote())
+        except RayError as error:
+            self._handle = None
+            raise HostUnavailable(f"the director does not answer: {error}") from error
+
+
+def load(path: str) -> Callable[..., Any]:
+    """The callable that `module:name` names, so that adapters need not import what uses them."""
+    module, _, name = path.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def outrank() -> None:
+    """Undo the low priority that Ray gives its workers, where this process may."""
+    niceness = os.nice(0)
+    if niceness > 0:
+        try:
+            os.nice(-niceness)
+        except PermissionError:
+            return
