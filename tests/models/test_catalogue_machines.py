@@ -155,9 +155,7 @@ def test_impossible_keys_are_rejected(wrong: dict[str, Any]) -> None:
 def test_a_revoked_key_stays_on_the_ring_revoked() -> None:
     revoked = given(keyring, CREATED).when(RevokeKey(at=12, id="key_1")).then(KeyRevoked(12, "key_1")).and_again()
     assert keyring.view(revoked.state) == {
-        "keys": [
-            {"id": "key_1", "role": "retailer", "name": "acme", "hash": "ab12", "created_at": 9, "revoked_at": 12}
-        ]
+        "keys": [{"id": "key_1", "role": "retailer", "name": "acme", "hash": "ab12", "created_at": 9, "revoked_at": 12}]
     }
     given(keyring, CREATED, KeyRevoked(12, "key_1")).when(CREATE).then()  # the repeat of a creation revives nothing
     given(keyring).when(RevokeKey(id="key_1")).then_rejected("not_found")

@@ -126,9 +126,7 @@ def test_a_clock_that_goes_back_opens_no_second_day() -> None:
 def test_a_withdrawn_task_gives_its_capacity_back_on_the_same_day() -> None:
     again = given(machine, capacity(1), other(1), TaskWithdrawn(NOON, "tsk_1", "ord_1"))
     again.when(OFFER).then(TaskAccepted(NOON, TASK, ORDER))
-    yesterday = given(
-        machine, capacity(1), other(1, NOON - DAY_MS), other(2), TaskWithdrawn(NOON, "tsk_1", "ord_1")
-    )
+    yesterday = given(machine, capacity(1), other(1, NOON - DAY_MS), other(2), TaskWithdrawn(NOON, "tsk_1", "ord_1"))
     yesterday.when(OFFER).then(TaskRefused(NOON, TASK, ORDER, "capacity"))
 
 
