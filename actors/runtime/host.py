@@ -44,6 +44,8 @@ class HostCore:
     park:      makes the messages that record a parked command (see `parking`).
     dedicated: the rule that says whether an actor has a cell of its own.
     on_lost:   called with a cell that another owner has taken.
+    on_foreign: called with a dedicated cell that has something to do, found in the due index of a shard of ours: its
+               own host may not be running.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class HostCore:
         park: Park,
         dedicated: Callable[[Address], bool] = lambda _home: False,
         on_lost: Callable[[Cell], None] = lambda _cell: None,
+        on_foreign: Callable[[Cell], None] = lambda _cell: None,
         limits: Limits = LIMITS,
     ) -> None:
         self.owner = owner
@@ -75,6 +78,7 @@ class HostCore:
         self._shards = shards
         self._dedicated = dedicated
         self._on_lost = on_lost
+        self.on_foreign = on_foreign
         self._outbox = Outbox(self, runners, tell)
         self._parking = Parking(self, park)
         self._loader = Loader(self)
@@ -82,6 +86,11 @@ class HostCore:
         self._redrive = Redrive(self)
         self._turning = Turning(self, self._loader, self._outbox, self._parking)
         self._intake = Intake(self, self._turning.turn)
+
+    @property
+    def turns(self) -> int:
+        """Turns taken since the start."""
+        return self._turning.turns
 
     # --- life ---------------------------------------------------------------------------------------------------------
 

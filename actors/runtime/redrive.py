@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from actors.runtime.cell import OwnedCell
 from actors.runtime.ports import JournalUnavailable
-from models.decision import Address, Resume, Tick
+from models.decision import Address, Command, Resume, Tick
 
 if TYPE_CHECKING:
     from actors.runtime.host import HostCore
@@ -55,7 +55,15 @@ class Redrive:
             return
         for entry in entries:
             if not self._stale(owned, entry.address, now):
-                host.enqueue(entry.address, Tick())
+                self._bring_up(owned, entry.address, Tick())
+
+    def _bring_up(self, owned: OwnedCell, address: Address, command: Command) -> None:
+        """The whole shard's index is in view, so dedicated actors are met, too: they are their own hosts' business."""
+        cell = self._host.cell_of(self._host.home_of(address))
+        if cell == owned.cell:
+            self._host.enqueue(address, command)
+        else:
+            self._host.on_foreign(cell)
 
     def _stale(self, owned: OwnedCell, address: Address, now: int) -> bool:
         """True if what is in memory, though not durable yet, has moved the actor's time on."""
@@ -79,7 +87,7 @@ class Redrive:
                 await asyncio.sleep(host.limits.commit_retry_s)
                 continue
             for entry in entries:
-                host.enqueue(entry.address, Resume())
+                self._bring_up(owned, entry.address, Resume())
             if len(entries) < host.limits.due_batch_actors_max:
                 return
             after = entries[-1].address
