@@ -44,6 +44,8 @@ from models.identity import HOME_KINDS, home_of
 FORMAT = 1
 """The version of the layout; a journal of another format is refused."""
 
+REDIS_READ_BYTES = 16 * 1024
+
 SCRIPTS = {path.stem: path.read_text() for path in (Path(__file__).parent / "redis_scripts").glob("*.lua")}
 
 
@@ -86,7 +88,6 @@ class RedisJournal:
         self._now = now
         self._ids = {name: script_id(script) for name, script in SCRIPTS.items()}
         self._shards: dict[int, ShardKeys] = {}
-        self._fixed: dict[Cell, tuple[str, ...]] = {}
         self._moved = False
 
     async def open(self) -> None:
@@ -102,8 +103,8 @@ class RedisJournal:
         assert owner, "an owner has a name"
         keys = self._keys(cell.shard)
         if cell.actor:
-            names: tuple[str, ...] = (keys.own(cell.actor), keys.pooled, keys.dedicated)
-            command = self._script("acquire", names, owner, cell.actor)
+            records = (keys.owner(cell), keys.pooled, keys.dedicated)
+            command = self._script("acquire", records, owner, cell.actor)
         else:
             command = self._script("acquire", (keys.pooled,), owner)
         epoch, number = await self._one(keys, command)
@@ -120,8 +121,7 @@ class RedisJournal:
         now = self._now()
         for place, commit in enumerate(commits):
             keys = self._keys(commit.cell.shard)
-            fixed = self._fixed.get(commit.cell) or self._fix(commit.cell, keys)
-            arguments = commit_arguments(commit, keys, fixed, now, self._stream_kinds)
+            arguments = commit_arguments(commit, keys, now, self._stream_kinds)
             packed.append(pack("EVALSHA", self._ids["commit"], *arguments))
             by_node.setdefault(self._wire.node(keys.tag), []).append(place)
         if len(by_node) == 1:
@@ -143,13 +143,11 @@ class RedisJournal:
         names = [str(address) for address in addresses]
         homes = [str(home_of(address)) for address in addresses]
         commands = [
-            pack("MULTI"),
             pack("SMISMEMBER", keys.dedicated, *homes),
             pack("HMGET", keys.bases, *names),
-            pack("HMGET", keys.snapshots, *names),
-            pack("HMGET", keys.data_keys, *names),
+            pack("HMGET", *keys.snapshots, *names),
+            pack("HMGET", *keys.data_keys, *names),
             *[pack("LRANGE", keys.events + name, 0, -1) for name in names],
-            pack("EXEC"),
         ]
         dedicated, bases, snapshots, data_keys, *events = await self._transaction(keys, commands)
         if not cell.actor and any(dedicated):
@@ -166,7 +164,7 @@ class RedisJournal:
             entries = await self._own_entries(cell, keys)
             return sorted((e for e in entries if e.due.at <= until), key=lambda e: score_of(e.due))[:limit]
         latest = score_of(Due(until, True))
-        command = pack("ZRANGEBYSCORE", keys.due, 0, latest, "WITHSCORES", "LIMIT", 0, limit)
+        command = pack("ZRANGEBYSCORE", keys.due[0], 0, latest, "WITHSCORES", "LIMIT", 0, limit)
         flat = await self._one(keys, command)
         return [
             DueEntry(address_of(name), due_of(int(score))) for name, score in zip(flat[::2], flat[1::2], strict=True)
@@ -179,10 +177,10 @@ class RedisJournal:
             wanted = [e for e in entries if e.due.pending and (after is None or str(e.address) > str(after))]
             return sorted(wanted, key=lambda entry: str(entry.address))[:limit]
         first = f"({after}" if after else "-"
-        names = await self._one(keys, pack("ZRANGEBYLEX", keys.pending, first, "+", "LIMIT", 0, limit))
+        names = await self._one(keys, pack("ZRANGEBYLEX", keys.due[1], first, "+", "LIMIT", 0, limit))
         if not names:
             return []
-        scores = await self._one(keys, pack("ZMSCORE", keys.due, *names))
+        scores = await self._one(keys, pack("ZMSCORE", keys.due[0], *names))
         # One that was settled between the two looks has no score, or another kind of entry, by now.
         found = [(name, int(score)) for name, score in zip(names, scores, strict=True) if score is not None]
         return [DueEntry(address_of(name), Due(score >> 1, True)) for name, score in found]
@@ -209,18 +207,18 @@ class RedisJournal:
     async def stream_open(self, shard: int) -> None:
         """From now on keep the shard's events in its stream, until they are trimmed."""
         keys = self._keys(shard)
-        await self._one(keys, pack("SETNX", keys.position, 0))
+        await self._one(keys, pack("SETNX", keys.stream[0], 0))
 
     async def stream_read(self, shard: int, after: int, limit: int) -> Sequence[StreamEntry]:
         """Up to `limit` entries of the shard's stream with `sequence > after`, in order."""
         keys = self._keys(shard)
-        found = await self._one(keys, pack("XRANGE", keys.stream, f"{after + 1}-0", "+", "COUNT", limit))
+        found = await self._one(keys, pack("XRANGE", keys.stream[1], f"{after + 1}-0", "+", "COUNT", limit))
         return [_stream_entry(entry, fields) for entry, fields in found]
 
     async def stream_trim(self, shard: int, through: int) -> None:
         """Drop the entries with `sequence <= through`."""
         keys = self._keys(shard)
-        await self._one(keys, pack("XTRIM", keys.stream, "MINID", f"{through + 1}-0"))
+        await self._one(keys, pack("XTRIM", keys.stream[1], "MINID", f"{through + 1}-0"))
 
     async def health(self) -> Health:
         """Of the server that the URL names."""
@@ -243,18 +241,15 @@ class RedisJournal:
             keys = self._shards[shard] = shard_keys(shard)
         return keys
 
-    def _fix(self, cell: Cell, keys: ShardKeys) -> tuple[str, ...]:
-        fixed = keys.fixed(cell)
-        if not cell.actor:  # as many as shards; dedicated cells come and go
-            self._fixed[cell] = fixed
-        return fixed
-
     def _script(self, name: str, keys: Sequence[str], *arguments: str | int) -> bytes:
         return pack("EVALSHA", self._ids[name], len(keys), *keys, *arguments)
 
     async def _commit_on(self, node: Node, packed: Sequence[bytes]) -> Sequence[CommitResult]:
         try:
-            answers = await node.call(packed)
+            # Redis reads a connection in chunks and flushes its log after each: a longer pipeline would pay for several
+            # fsyncs. A transaction waits for its end. (In a cluster a transaction cannot span shards.)
+            together = not node.clustered and sum(map(len, packed)) > REDIS_READ_BYTES
+            answers = await node.call(packed, together=together)
         except (JournalUnavailable, JournalMismatch) as fault:
             self._moved = self._wire.seed.clustered
             return [Failed(str(fault))] * len(packed)
@@ -286,21 +281,19 @@ class RedisJournal:
         if self._moved:
             await self._learn_moves()
         try:
-            *queued, answers = await self._wire.node(keys.tag).call(commands)
+            answers = await self._wire.node(keys.tag).call(commands, together=True)
         except JournalMismatch as fault:
             raise JournalUnavailable(str(fault)) from fault
-        refusals = [answer for answer in (*queued, answers) if isinstance(answer, Refusal)]
-        refusals += [answer for answer in answers if isinstance(answer, Refusal)] if not refusals else []
-        if refusals:
-            raise JournalUnavailable(self._failed(refusals[0]).cause)
-        found: list[Answer] = answers
-        return found
+        for answer in answers:
+            if isinstance(answer, Refusal):
+                raise JournalUnavailable(self._failed(answer).cause)
+        return answers
 
     async def _own_entries(self, cell: Cell, keys: ShardKeys) -> list[DueEntry]:
         """A dedicated cell's entries: those of its actor and its companions."""
         kind, _, name = cell.actor.partition(":")
         addresses = [Address(k, name) for k in sorted(HOME_KINDS)] if kind in HOME_KINDS else [Address(kind, name)]
-        scores = await self._one(keys, pack("ZMSCORE", keys.due, *map(str, addresses)))
+        scores = await self._one(keys, pack("ZMSCORE", keys.due[0], *map(str, addresses)))
         found = zip(addresses, scores, strict=True)
         return [DueEntry(address, due_of(int(score))) for address, score in found if score is not None]
 

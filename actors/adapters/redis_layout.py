@@ -15,25 +15,22 @@ from models.decision import Address, Due, Millis
 
 ACTORS_MAX = 3_500  # per commit, and
 EVENTS_MAX = 7_000  # per append: what Lua can unpack at once
-FIXED_KEYS = 8
-EVENTS_KEY_FIRST = FIXED_KEYS + 1
+PLAN_HEAD = 7
 SYSTEM = "{dray}:system"
 
 
 @dataclass(frozen=True)
 class ShardKeys:
-    """The keys that a shard has once."""
+    """The keys that a shard has once; the tuples are those that go together."""
 
     tag: str
     pooled: str  # owner record
     dedicated: str  # set of actors with an owner record of their own
-    due: str
-    pending: str
-    snapshots: str
     bases: str
-    data_keys: str
-    position: str  # of the stream; there once a consumer has opened it
-    stream: str
+    due: tuple[str, str]  # all entries, the pending ones
+    snapshots: tuple[str]
+    data_keys: tuple[str]
+    stream: tuple[str, str]  # its position, there once a consumer has opened it, and the stream itself
     events: str  # prefix of the actors' event lists
     guard: str  # prefix
 
@@ -41,20 +38,26 @@ class ShardKeys:
         """A dedicated actor's owner record."""
         return f"{self.pooled}:{actor}"
 
-    def fixed(self, cell: Cell) -> tuple[str, ...]:
-        """The commit script's first keys."""
-        owner = self.own(cell.actor) if cell.actor else self.pooled
-        return (owner, self.due, self.pending, self.snapshots, self.bases, self.data_keys, self.position, self.stream)
+    def owner(self, cell: Cell) -> str:
+        """The cell's owner record."""
+        return self.own(cell.actor) if cell.actor else self.pooled
 
 
 def shard_keys(shard: int) -> ShardKeys:
     tag = f"s{shard}"
     p = f"{{{tag}}}:"
     return ShardKeys(
-        tag=tag, pooled=p + "owner", dedicated=p + "dedicated", due=p + "due", pending=p + "pending",
-        snapshots=p + "snapshots", bases=p + "bases", data_keys=p + "data-keys", position=p + "position",
-        stream=p + "stream", events=p + "e:", guard=p + "g:",
-    )  # fmt: skip
+        tag=tag,
+        pooled=p + "owner",
+        dedicated=p + "dedicated",
+        bases=p + "bases",
+        due=(p + "due", p + "pending"),
+        snapshots=(p + "snapshots",),
+        data_keys=(p + "data-keys",),
+        stream=(p + "position", p + "stream"),
+        events=p + "e:",
+        guard=p + "g:",
+    )
 
 
 def lease_key(owner: str) -> str:
@@ -76,26 +79,25 @@ def due_of(score: int) -> Due:
 
 
 def commit_arguments(
-    commit: Commit, keys: ShardKeys, fixed: tuple[str, ...], now: Millis, stream_kinds: frozenset[str]
+    commit: Commit, keys: ShardKeys, now: Millis, stream_kinds: frozenset[str]
 ) -> tuple[str | bytes | int, ...]:
-    """KEYS and ARGV of `commit.lua`, preceded by the number of keys. Its head comment explains the plan."""
-    events_prefix = keys.events
+    """KEYS and ARGV of `commit.lua`, preceded by the number of keys. Its head comment explains the plan.
+
+    Assertions: `ACTORS_MAX` and `EVENTS_MAX`. The busiest function of the adapter: plain loops on purpose.
+    """
     lists: dict[Address, int] = {}
     guards: list[str] = []
-    guard_places: list[int] = []
-    plan = [0, len(events_prefix) + 1, 0]
-    values: list[str | bytes] = []
+    plan = [0] * PLAN_HEAD
+    values: list[str | bytes | int] = []
+    used = 0  # flags of all appends together
     for group in commit.groups:
         guard = group.guard
-        head = len(plan)
-        before = len(values)
-        if guard is not None:
-            guards.append(keys.guard + guard.key)
-            guard_places.append(head)
-            values.append(guard.value)
-            plan += (0, now + guard.ttl_ms, 0, len(group.appends))
+        if guard is None:
+            plan += (0, len(group.appends))
         else:
-            plan += (0, 0, 0, len(group.appends))
+            plan += (1, len(group.appends))
+            guards.append(keys.guard + guard.key)
+            values += (guard.value, now + guard.ttl_ms)
         for append in group.appends:
             address = append.address
             actor = lists.get(address)
@@ -103,42 +105,39 @@ def commit_arguments(
                 lists[address] = actor = len(lists) + 1
             events = append.events
             values += events
-            extras = 0
+            flags = 16 if address.kind in stream_kinds else 0
+            if append.due_changed:
+                due = append.due
+                if due is None:
+                    flags += 1
+                else:
+                    at, pending = due
+                    flags += 2 + pending
+                    values.append(at * 2 + pending)  # score_of(due)
             if append.snapshot is not None:
+                flags += 4
                 values.append(append.snapshot)
-                extras = 1
             if append.data_key:
+                flags += 8
                 values.append(append.data_key)
-                extras += 2
-            if address.kind in stream_kinds:
-                plan[2] = 1
-                extras += 4
-            due = append.due
-            if not append.due_changed:
-                plan += (actor, append.expected_version, len(events), 0, 0, extras)
-            elif due is None:
-                plan += (actor, append.expected_version, len(events), 1, 0, extras)
-            else:
-                pending = due.pending
-                plan += (actor, append.expected_version, len(events), 2 + pending, due.at * 2 + pending, extras)
-        plan[head + 2] = len(values) - before
-    actors = plan[0] = len(lists)
-    assert actors <= ACTORS_MAX, f"a commit holds at most {ACTORS_MAX} actors"
-    first_guard = EVENTS_KEY_FIRST + actors
-    for place in guard_places:
-        plan[place] = first_guard
-        first_guard += 1
-    return (
-        first_guard - 1,
-        *fixed,
-        *[f"{events_prefix}{kind}:{name}" for kind, name in lists],
-        *guards,
-        commit.epoch,
-        commit.owner,
-        commit.number,
-        orjson.dumps(plan),
-        *values,
-    )
+            used |= flags
+            assert len(events) <= EVENTS_MAX, f"an append holds at most {EVENTS_MAX} events"
+            plan += (actor, append.expected_version, len(events), flags)
+    assert len(lists) <= ACTORS_MAX, f"a commit holds at most {ACTORS_MAX} actors"
+    prefix = keys.events
+    names = [keys.owner(commit.cell), keys.bases, *[f"{prefix}{kind}:{name}" for kind, name in lists]]
+    plan[:3] = len(lists), len(prefix) + 1, len(names) + 1
+    names += guards
+    for place, flag, touched in (
+        (3, 3, keys.due),
+        (4, 4, keys.snapshots),
+        (5, 8, keys.data_keys),
+        (6, 16, keys.stream),
+    ):
+        if used & flag:
+            plan[place] = len(names) + 1
+            names += touched
+    return (len(names), *names, commit.epoch, commit.owner, commit.number, orjson.dumps(plan), *values)
 
 
 STORED = Stored()

@@ -30,7 +30,10 @@ READ_BYTES = 256 * 1024
 
 
 class Refusal(Exception):
-    """Redis answered one command with an error; kept as a value among the other answers. `code` is its first word (`NOSCRIPT`, `OOM`, `LOADING`...)."""
+    """Redis answered one command with an error; kept as a value among the other answers.
+
+    `code` is its first word (`NOSCRIPT`, `OOM`, `LOADING`...).
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -100,7 +103,10 @@ class _Link:
         self._connection = connection
         self._parser = parser
 
-    async def call(self, packed: Sequence[bytes]) -> list[Answer]:
+    async def call(self, packed: Sequence[bytes], *, together: bool = False) -> list[Answer]:
+        if together:
+            await self._connection.send_packed_command([_MULTI, *packed, _EXEC], check_health=False)
+            return _executed(await self._parser.read_many(len(packed) + 2))
         await self._connection.send_packed_command(packed, check_health=False)
         return await self._parser.read_many(len(packed))
 
@@ -108,20 +114,33 @@ class _Link:
         await self._connection.disconnect(nowait=True)
 
 
+_MULTI, _EXEC = pack("MULTI"), pack("EXEC")
+
+
+def _executed(answers: list[Answer]) -> list[Answer]:
+    """The answers of a transaction's commands; if it was not executed, the reason for each."""
+    executed = answers[-1]
+    if isinstance(executed, list):
+        return executed
+    reasons = [answer for answer in answers if isinstance(answer, Refusal)]
+    return reasons[:1] * (len(answers) - 2)
+
+
 class Node:
     """One Redis server: a bounded pool of checked connections, each carrying one pipeline at a time."""
 
     def __init__(self, pool: ConnectionPool, scripts: Sequence[str], connections_max: int, timeout_s: float) -> None:
+        self.clustered = False  # known once a connection has been made
         self._pool = pool
         self._load_scripts = [pack("SCRIPT", "LOAD", script) for script in scripts]
         self._idle: list[_Link] = []
         self._room = asyncio.Semaphore(connections_max)
         self._timeout_s = timeout_s
-        self.clustered = False
 
-    async def call(self, packed: Sequence[bytes]) -> list[Answer]:
+    async def call(self, packed: Sequence[bytes], *, together: bool = False) -> list[Answer]:
         """Send a pipeline and read all its answers; scripts the server has forgotten are loaded and sent again.
 
+        together: as one transaction, which no other client's commands interrupt and no crash halves.
         Raises JournalUnavailable when the connection fails or `timeout_s` passes: whether the commands were carried
         out is then unknown. Raises JournalMismatch when a new connection meets a server that may not be used.
         """
@@ -132,7 +151,7 @@ class Node:
                     async with asyncio.timeout(self._timeout_s):
                         if link is None:
                             link = await self._open()
-                        answers = await link.call(packed)
+                        answers = await link.call(packed, together=together)
                         if any(type(answer) is Refusal and answer.code == "NOSCRIPT" for answer in answers):
                             await self._again(link, packed, answers)
             except BaseException:

@@ -279,6 +279,13 @@ async def test_a_guard_lets_one_group_through(journal: AnyJournal) -> None:
     assert (await record(journal, SAGA)).version == 0
 
 
+async def test_a_taken_guard_says_more_than_a_wrong_version(journal: AnyJournal) -> None:
+    owner = await take(journal)
+    placing = one(append(ORDER, 0, "placed"), guard=Guard("key", "ord_1", HOUR_MS))
+    assert await owner.store(placing) == Stored()
+    assert _plain(await owner.store(placing)) == Stored((Refused(0, "ord_1"),))
+
+
 async def test_a_guard_belongs_to_its_shard(journal: AnyJournal) -> None:
     for shard in (1, 2):
         owner = await take(journal, cell=Cell(shard))

@@ -1,14 +1,16 @@
 -- Stores one cell's commit: numbered, fenced, each group whole or not at all. Deterministic (its only inputs are KEYS,
 -- ARGV and stored data), so it may be replicated and logged either as a script or by its effects.
 --
--- KEYS  1 owner record  2 due  3 pending  4 snapshots  5 bases  6 data keys  7 stream position  8 stream
---       9.. the event list of every actor in the commit, then the guards
+-- KEYS  1 owner record  2 bases  3.. the event list of every actor in the commit, then the guards in their order,
+--       then what the plan's head names
 -- ARGV  1 epoch  2 owner  3 number  4 plan (a flat JSON array of integers)  5.. values
--- plan  actors, first letter of an address in its event list's key, streamed (0, 1), then per group:
---         guard (index in KEYS or 0), its expiry (ms), values, appends, then per append:
---           actor (1..), expected version, events, due (0 unchanged, 1 none, 2 timer, 3 pending), its score,
---           extras (1 snapshot + 2 data key + 4 streamed)
--- values per group: the guard's value, if any; then per append its events, snapshot, data key
+-- plan  head: how many actors; the first letter of an address in its event list's key; the first guard; then where in
+--       KEYS to find the due index (followed by the pending index), the snapshots, the data keys, the stream's position
+--       (followed by the stream), 0 for what this commit does not touch
+--       per group: 1 if it has a guard, how many appends; and per append:
+--       actor (1..), expected version, how many events, flags: due (0 unchanged, 1 none, 2 timer, 3 pending)
+--       + 4 if there is a snapshot + 8 if there is a data key + 16 if the events go to the stream
+-- values per group: the guard's value and expiry (ms); then per append its events, due score, snapshot, data key
 --
 -- Returns '' (stored), a JSON array of refused groups ([index] or [index, the guard's value]), or {'FENCED'}, or
 -- {'WENT_BACK', stored number}.
@@ -23,93 +25,104 @@ if stored_epoch > epoch or record[2] ~= ARGV[2] or stored >= number then return 
 if stored + 1 < number then return {'WENT_BACK', stored} end
 
 local plan = cjson.decode(ARGV[4])
-local actors = plan[1]
+local actors, cut, guard_key, due_key, snapshots_key, data_keys_key, position_key = unpack(plan, 1, 7)
 local address, version = {}, {}
 if actors > 0 then
-  for k = 1, actors do address[k] = string.sub(KEYS[8 + k], plan[2]) end
-  local base = call('HMGET', KEYS[5], unpack(address))
-  for k = 1, actors do version[k] = call('LLEN', KEYS[8 + k]) + (base[k] or 0) end
+  for k = 1, actors do address[k] = string.sub(KEYS[2 + k], cut) end
+  local base = call('HMGET', KEYS[2], unpack(address))
+  for k = 1, actors do version[k] = call('LLEN', KEYS[2 + k]) + (base[k] or 0) end
 end
-local position = plan[3] == 1 and call('GET', KEYS[7]) -- false until a consumer has opened the stream
+local position = position_key > 0 and call('GET', KEYS[position_key]) -- false until a consumer has opened the stream
 
 local refused, due, score, entry = {}, {}, {}, {}
-local p, v, group = 4, 5, 0
+local p, v, group = 8, 5, 0
 while plan[p] do
-  local guard, last = plan[p], p + 4 + 6 * (plan[p + 3] - 1)
+  local guarded, first = plan[p] == 1, p + 2
+  local last = first + 4 * (plan[p + 1] - 1)
   local no = false
-  if guard > 0 then
-    local held = call('GET', KEYS[guard])
-    if held then no = {group, held} end
+  if guarded then
+    if not call('SET', KEYS[guard_key], ARGV[v], 'NX', 'PXAT', ARGV[v + 1]) then
+      no = {group, call('GET', KEYS[guard_key])}
+    end
+    guard_key, v = guard_key + 1, v + 2
   end
   if not no then
-    for a = p + 4, last, 6 do
+    for a = first, last, 4 do
       if version[plan[a]] ~= plan[a + 1] then no = {group} break end
     end
+    if no and guarded then call('DEL', KEYS[guard_key - 1]) end
   end
-  if no then
-    refused[#refused + 1] = no
-  else
-    local w = v
-    if guard > 0 then
-      call('SET', KEYS[guard], ARGV[w], 'PXAT', plan[p + 1])
-      w = w + 1
-    end
-    for a = p + 4, last, 6 do
-      local k, events, extras = plan[a], plan[a + 2], plan[a + 5]
+  if no then refused[#refused + 1] = no end
+  for a = first, last, 4 do
+    local k, events, flags = plan[a], plan[a + 2], plan[a + 3]
+    local after = v + events
+    if no then -- step over its values
+      if flags % 4 >= 2 then after = after + 1 end
+      if flags % 8 >= 4 then after = after + 1 end
+      if flags % 16 >= 8 then after = after + 1 end
+    else
       if events > 0 then
-        call('RPUSH', KEYS[8 + k], unpack(ARGV, w, w + events - 1))
-        if position and extras >= 4 then
+        call('RPUSH', KEYS[2 + k], unpack(ARGV, v, after - 1))
+        if position and flags >= 16 then
           entry[#entry + 1] = address[k]
-          entry[#entry + 1] = version[k] .. '\n' .. table.concat(ARGV, '\n', w, w + events - 1)
+          entry[#entry + 1] = version[k] .. '\n' .. table.concat(ARGV, '\n', v, after - 1)
         end
         version[k] = version[k] + events
-        w = w + events
       end
-      if extras % 2 == 1 then
-        call('HSET', KEYS[4], address[k], ARGV[w])
-        call('HSET', KEYS[5], address[k], version[k])
-        call('DEL', KEYS[8 + k])
-        w = w + 1
+      local is = flags % 4
+      if is > 0 then
+        due[k] = is
+        if is > 1 then
+          score[k] = ARGV[after]
+          after = after + 1
+        end
       end
-      if extras % 4 >= 2 then
-        call('HSETNX', KEYS[6], address[k], ARGV[w])
-        w = w + 1
+      if flags % 8 >= 4 then
+        call('HSET', KEYS[snapshots_key], address[k], ARGV[after])
+        call('HSET', KEYS[2], address[k], version[k])
+        call('DEL', KEYS[2 + k])
+        after = after + 1
       end
-      if plan[a + 3] > 0 then
-        due[k], score[k] = plan[a + 3], plan[a + 4]
+      if flags % 16 >= 8 then
+        call('HSETNX', KEYS[data_keys_key], address[k], ARGV[after])
+        after = after + 1
       end
     end
+    v = after
   end
-  p, v, group = last + 6, v + plan[p + 2], group + 1
+  p, group = last + 4, group + 1
 end
 
-local scored, undue, pending, settled = {}, {}, {}, {}
-for k = 1, actors do
-  local is = due[k]
-  if is then
-    if is == 1 then
-      undue[#undue + 1] = address[k]
-    else
-      scored[#scored + 1] = score[k]
-      scored[#scored + 1] = address[k]
-    end
-    if is == 3 then
-      pending[#pending + 1] = 0
-      pending[#pending + 1] = address[k]
-    else
-      settled[#settled + 1] = address[k]
-    end
-  end
-end
 local answer = ''
 if #refused > 0 then answer = cjson.encode(refused) end
 call('HSET', KEYS[1], 'number', ARGV[3], 'by', ARGV[2], 'refused', answer)
-if #scored > 0 then call('ZADD', KEYS[2], unpack(scored)) end
-if #undue > 0 then call('ZREM', KEYS[2], unpack(undue)) end
-if #pending > 0 then call('ZADD', KEYS[3], unpack(pending)) end
-if #settled > 0 then call('ZREM', KEYS[3], unpack(settled)) end
+
+if due_key > 0 then
+  local scored, undue, pending, settled = {}, {}, {}, {}
+  for k = 1, actors do
+    local is = due[k]
+    if is then
+      if is == 1 then
+        undue[#undue + 1] = address[k]
+      else
+        scored[#scored + 1] = score[k]
+        scored[#scored + 1] = address[k]
+      end
+      if is == 3 then
+        pending[#pending + 1] = '0'
+        pending[#pending + 1] = address[k]
+      else
+        settled[#settled + 1] = address[k]
+      end
+    end
+  end
+  if #scored > 0 then call('ZADD', KEYS[due_key], unpack(scored)) end
+  if #undue > 0 then call('ZREM', KEYS[due_key], unpack(undue)) end
+  if #pending > 0 then call('ZADD', KEYS[due_key + 1], unpack(pending)) end
+  if #settled > 0 then call('ZREM', KEYS[due_key + 1], unpack(settled)) end
+end
 if #entry > 0 then -- last: Redis 6.2 allows no write after XADD unless effects are logged
-  call('INCR', KEYS[7])
-  call('XADD', KEYS[8], (position + 1) .. '-0', unpack(entry))
+  call('INCR', KEYS[position_key])
+  call('XADD', KEYS[position_key + 1], (position + 1) .. '-0', unpack(entry))
 end
 return answer
