@@ -42,9 +42,9 @@ class Rows(Generic[V]):
 
     def get(self, key: str) -> V | None:
         """The row, or None."""
-        if not self.size:
-            return None
-        branch_name, leaf_name = _path(key)
+        return self._find(key, *_path(key)) if self.size else None
+
+    def _find(self, key: str, branch_name: str, leaf_name: str) -> V | None:
         branch = self.branches.get(branch_name)
         if branch is None:
             return None
@@ -125,9 +125,11 @@ class Recent(Generic[V]):
 
     def get(self, key: str) -> V | None:
         """The remembered row, or None."""
+        path: tuple[str, str] | None = None
         for rows in self.generations:
             if rows.size:
-                row = rows.get(key)
+                path = path or _path(key)
+                row = rows._find(key, *path)
                 if row is not None:
                     return row
         return None

@@ -330,5 +330,5 @@ def view(state: Supplier) -> dict[str, Any] | None:
 
 
 def weight(state: Supplier) -> int:
-    """Rows in the state: what a snapshot of it costs."""
-    return state.live.size + state.settled.size
+    """A quarter of the rows in the state: the tail after which a snapshot pays (as `models.sku.machine.weight`)."""
+    return (state.live.size + state.settled.size) // 4
