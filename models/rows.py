@@ -23,9 +23,11 @@ _NAMES = tuple(f"{i:02x}" for i in range(FANOUT))  # JSON objects have string ke
 
 Leaf = dict[str, V]
 Branch = dict[str, Leaf[V]]
+Path = tuple[str, str]
+"""Names of the branch and the leaf that hold a key."""
 
 
-def _path(key: str) -> tuple[str, str]:
+def _path(key: str) -> Path:
     digest = crc32(key.encode())
     return _NAMES[digest % FANOUT], _NAMES[digest // FANOUT % FANOUT]
 
@@ -42,13 +44,14 @@ class Rows(Generic[V]):
 
     def get(self, key: str) -> V | None:
         """The row, or None."""
-        return self._find(key, *_path(key)) if self.size else None
+        return self.find(key, _path(key)) if self.size else None
 
-    def _find(self, key: str, branch_name: str, leaf_name: str) -> V | None:
-        branch = self.branches.get(branch_name)
+    def find(self, key: str, path: Path) -> V | None:
+        """The row, or None, by a path that the caller has for several maps."""
+        branch = self.branches.get(path[0])
         if branch is None:
             return None
-        leaf = branch.get(leaf_name)
+        leaf = branch.get(path[1])
         return None if leaf is None else leaf.get(key)
 
     def put(self, key: str, row: V) -> Rows[V]:
@@ -125,11 +128,11 @@ class Recent(Generic[V]):
 
     def get(self, key: str) -> V | None:
         """The remembered row, or None."""
-        path: tuple[str, str] | None = None
+        path: Path | None = None
         for rows in self.generations:
             if rows.size:
                 path = path or _path(key)
-                row = rows._find(key, *path)
+                row = rows.find(key, path)
                 if row is not None:
                     return row
         return None

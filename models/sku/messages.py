@@ -20,7 +20,7 @@ NOWHERE = Address("", "")
 @catalogue.command("sku.claim")
 @dataclass(frozen=True)
 class ClaimSku(Command):
-    """`supplier` wants to offer this SKU. The first to claim it owns it for good; claiming one's own changes nothing."""
+    """`supplier` wants to offer this SKU. The first to claim it owns it for good; claiming it again is nothing."""
 
     sku: str = ""
     supplier: str = ""

@@ -100,7 +100,7 @@ TRANSITIONS: Mapping[tuple[TaskStatus, type[Event]], TaskStatus] = {
     (TaskStatus.ACCEPTED, TaskWithdrawn): TaskStatus.WITHDRAWN,
     (TaskStatus.ACCEPTED, TaskClosed): TaskStatus.CLOSED,
 }
-"""Every step that a task can take here. Whatever is not here is refused by the decider, and a bug in a stored record."""
+"""Every step that a task can take. Whatever is not here is refused by the decider, and a bug in a stored record."""
 
 TASK_EVENTS = frozenset(event_type for _, event_type in TRANSITIONS)
 
