@@ -37,10 +37,10 @@ def parse_major(text: str, currency: str) -> int:
     Raises ValueError if the text is no plain decimal number or has more decimals than the currency knows, and
     KeyError for an unknown currency.
     """
-    exponent = EXPONENTS[currency]
+    exponent: int = EXPONENTS[currency]
     if not _DECIMAL.match(text):
         raise ValueError(f"{text!r} is not an amount")
-    minor = Fraction(text) * 10**exponent
+    minor = Fraction(text) * Fraction(10**exponent)
     if minor.denominator != 1:
         raise ValueError(f"{text!r} has more than {exponent} decimals, too many for {currency}")
     return minor.numerator

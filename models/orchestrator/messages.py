@@ -6,7 +6,7 @@ below; every one may come twice, late, or about something settled long ago.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from models.catalogue import command, event
@@ -24,7 +24,7 @@ class Advance(Command):
     `nudge` asks to look again at once at what is under way (a webhook says that something has happened).
     """
 
-    order: Order = None  # type: ignore[assignment]
+    order: Order = field(kw_only=True)
     nudge: bool = False
 
 
@@ -33,7 +33,7 @@ class Advance(Command):
 class PaymentAnswered(Command):
     """The outcome of a payment request."""
 
-    answer: PaymentAnswer = PaymentAnswer(key="", outcome=None)  # type: ignore[arg-type]
+    answer: PaymentAnswer = field(kw_only=True)
 
 
 @command("saga.stock_answered")
@@ -76,11 +76,11 @@ Params = dict[str, str | int]
 class SagaAdvanced(Event):
     """One step on.
 
-    phase:    the phase from now on, a row of `models.orchestrator.steps.PHASES`.
+    phase:    the phase from now on, a row of `models.orchestrator.tables.PHASES`.
     settled:  keys of intents whose outcome is definite and recorded.
     dropped:  keys that are no longer wanted and are certain to have no effect, or are overtaken by another step.
     intended: new intents by key `step:object:attempt`, with their exact parameters; they leave after the commit.
-    learnt:   parameters that later intents share (`order`, `currency`, `payment_intent`, `charge`).
+    learnt:   parameters that all later intents share (`order`, `currency`, `payment_intent`, `charge`).
     timers:   what to wake up for, by name; replaces the timers before, None keeps them.
     """
 
@@ -95,15 +95,18 @@ class SagaAdvanced(Event):
 @event("saga.retrying/1")
 @dataclass(frozen=True)
 class SagaRetrying(Event):
-    """Intent `key` goes out again at `again_at`: with the same key and the same parameters, or, if `fresh`, as the next
-    attempt, because the vendor has refused this one for good and without effect.
+    """Intent `key` goes out again: with the same key and the same parameters, or, if `fresh`, as the next attempt,
+    because the vendor has refused this one for good and without effect.
 
-    tries:  how often it has been sent. unsure: an effect cannot be excluded. lookup: only a look-up can tell.
+    tries:   how often it has been sent.
+    again_at: when, if it is `waiting`; else it goes out with this event, and again then, unless its answer comes.
+    unsure:  an effect cannot be excluded. lookup: only a look-up can tell.
     """
 
     key: str
     tries: int
     again_at: Millis
+    waiting: bool
     unsure: bool
     lookup: bool
     fresh: bool
@@ -111,8 +114,9 @@ class SagaRetrying(Event):
 
 @dataclass(frozen=True)
 class IntentSettled(Event):
-    """A note, never stored: an intent has its outcome. With a `result` (a transfer's id) the outcome is being gathered
-    and the intent stays until the order has recorded it."""
+    """A note, never stored: an intent has its outcome. With a `result` (a transfer's id) it is being gathered: then the
+    intent stays until the order has recorded it."""
 
-    key: str
+    at: Millis = 0
+    key: str = ""
     result: str = ""

@@ -1,0 +1,125 @@
+"""An intent as what leaves for it: a payment request, or a command for a SKU or a supplier.
+
+A pure function of the journalled parameters, so that every repetition is the same to the last byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from models.decision import Address, Command, Effect, Send
+from models.identity import inner_id
+from models.orchestrator.state import Intent
+from models.orchestrator.tables import STEPS
+from models.payments import AnyRequest, Authorise, Capture, Refund, Reverse, Transfer, Void
+from models.sku.messages import ConfirmReservation, ReleaseReservation, Reserve, Restock
+from models.supplier.messages import CloseTask, OfferTask, WithdrawTask
+
+Learnt = dict[str, str]
+
+
+def outgoing(learnt: Learnt, intent: Intent) -> Effect | Send:
+    to = STEPS[intent.step].to
+    home = Address("orchestrator", learnt["order"])
+    if to == "payments":
+        return Effect(to, request(learnt, intent), home)
+    if to == "sku":
+        sku = intent.object.partition("/")[0]
+        return Send(Address(to, sku), _SKU_COMMANDS[intent.step](sku, intent, home))
+    return Send(Address(to, str(intent.params["supplier"])), _task_command(intent, home))
+
+
+# --- payments --------------------------------------------------------------------------------------------------------
+
+
+def request(learnt: Learnt, intent: Intent) -> AnyRequest:
+    """The payment request of an intent, under its idempotency key `order:step:object:attempt`."""
+    return _REQUESTS[intent.step](learnt, intent)
+
+
+def _common(learnt: Learnt, intent: Intent) -> dict[str, Any]:
+    return {"key": f"{learnt['order']}:{intent.key}", "order": learnt["order"], "lookup": intent.lookup}
+
+
+def _authorise(learnt: Learnt, intent: Intent) -> Authorise:
+    return Authorise(**_common(learnt, intent), currency=learnt["currency"], **_params(intent))
+
+
+def _capture(learnt: Learnt, intent: Intent) -> Capture:
+    return Capture(**_common(learnt, intent), payment_intent=learnt["payment_intent"], **_params(intent))
+
+
+def _void(learnt: Learnt, intent: Intent) -> Void:
+    """With parameters, it is an authorisation of unknown outcome that is voided: they are that request's."""
+    unlearnt = None
+    if intent.params:
+        key = f"{learnt['order']}:authorise:pi:1"
+        unlearnt = Authorise(key=key, order=learnt["order"], currency=learnt["currency"], **_params(intent))
+    return Void(**_common(learnt, intent), payment_intent=learnt.get("payment_intent", ""), authorise=unlearnt)
+
+
+def _refund(learnt: Learnt, intent: Intent) -> Refund:
+    return Refund(**_common(learnt, intent), payment_intent=learnt["payment_intent"], **_params(intent))
+
+
+def _transfer(learnt: Learnt, intent: Intent) -> Transfer:
+    consignment = inner_id("cns", learnt["order"], intent.object.partition("-")[0])
+    shared: dict[str, Any] = {"currency": learnt["currency"], "charge": learnt["charge"], "consignment": consignment}
+    return Transfer(**_common(learnt, intent), **shared, **_params(intent))
+
+
+def _reverse(learnt: Learnt, intent: Intent) -> Reverse:
+    return Reverse(**_common(learnt, intent), **_params(intent))
+
+
+def _params(intent: Intent) -> dict[str, Any]:
+    return dict(intent.params)
+
+
+_REQUESTS: dict[str, Callable[[Learnt, Intent], AnyRequest]] = {
+    "authorise": _authorise,
+    "capture": _capture,
+    "void": _void,
+    "refund": _refund,
+    "transfer": _transfer,
+    "reverse": _reverse,
+}
+
+
+# --- SKUs and suppliers ----------------------------------------------------------------------------------------------
+
+
+def _reserve(sku: str, intent: Intent, home: Address) -> Command:
+    return Reserve(sku=sku, order=home.id, reply_to=home, quantity=int(intent.params["quantity"]))
+
+
+def _confirm(sku: str, _intent: Intent, home: Address) -> Command:
+    return ConfirmReservation(sku=sku, order=home.id, reply_to=home)
+
+
+def _release(sku: str, _intent: Intent, home: Address) -> Command:
+    return ReleaseReservation(sku=sku, order=home.id, reply_to=home)
+
+
+def _restock(sku: str, intent: Intent, home: Address) -> Command:
+    occasion = intent.object.partition("/")[2]
+    return Restock(sku=sku, order=home.id, reply_to=home, quantity=int(intent.params["quantity"]), key=occasion)
+
+
+_SKU_COMMANDS: dict[str, Callable[[str, Intent, Address], Command]] = {
+    "reserve": _reserve,
+    "confirm": _confirm,
+    "release": _release,
+    "restock": _restock,
+}
+
+
+def _task_command(intent: Intent, home: Address) -> Command:
+    supplier, task = str(intent.params["supplier"]), inner_id("tsk", home.id, intent.object)
+    if intent.step == "offer":
+        return OfferTask(
+            supplier=supplier, task=task, order=home.id, reply_to=home, consignment=int(intent.object)
+        )
+    command = {"withdraw": WithdrawTask, "close": CloseTask}[intent.step]
+    return command(supplier=supplier, task=task, order=home.id, reply_to=home)

@@ -1,0 +1,235 @@
+"""From facts to steps: what is to be under way, given the order as it is and what the saga has done already.
+
+Nothing here remembers why; so a cancellation, a refund or a shortage needs no script of its own. Compensation falls
+out: an order that has ended and still holds a reservation wants it released.
+"""
+
+from __future__ import annotations
+
+from models.decision import Millis
+from models.orchestrator.messages import Params
+from models.orchestrator.state import Intent, Saga
+from models.orchestrator.tables import COLLECT_EVERY_MS, HOLD_MARGIN_MS
+from models.order.state import PLATFORM, Consignment, Order, Party, withheld
+
+SOLD = frozenset({"confirmed", "in_production", "cancellation_requested", "dispatched", "delivered"})
+"""A consignment whose reserved stock is sold."""
+
+
+class Plan:
+    """The difference between what is wanted and what is under way or done.
+
+    intended:  new steps by name. dropped: intents to forget; overtaken: intents whose outcome the facts show.
+    """
+
+    def __init__(self, saga: Saga) -> None:
+        self.saga = saga
+        self.intended: dict[str, Params] = {}
+        self.dropped: list[Intent] = []
+        self.overtaken: list[Intent] = []
+
+    def want(self, name: str, params: Params) -> None:
+        if name not in self.saga.intents and name not in self.saga.done:
+            self.intended[name] = params
+
+    def drop(self, name: str) -> None:
+        intent = self.saga.intents.get(name)
+        if intent is not None:
+            self.dropped.append(intent)
+
+    def under_way(self, name: str) -> Intent | None:
+        return self.saga.intents.get(name)
+
+    def replaceable(self, intent: Intent) -> bool:
+        """Certainly without effect, and not on its way: it may be journalled anew with other parameters."""
+        return intent.waiting and not intent.unsure and intent.name not in self.saga.results
+
+    def begun(self, name: str) -> bool:
+        return name in self.saga.done or name in self.saga.intents
+
+
+def plan(order: Order, saga: Saga, at: Millis) -> Plan:
+    """Newest first, so that what is undone is undone in reverse: tasks, stock, payment."""
+    steps = Plan(saga)
+    for consignment in order.consignments:
+        _task(steps, consignment)
+    for consignment in order.consignments:
+        _stock(steps, order, consignment)
+    _payment(steps, order)
+    if order.payment.status == "captured":
+        _refunds(steps, order)
+        for consignment in order.consignments:
+            if consignment.captured:
+                _payouts(steps, order, consignment, at)
+    return steps
+
+
+def _task(steps: Plan, consignment: Consignment) -> None:
+    offer = f"offer:{consignment.number}"
+    to: Params = {"supplier": consignment.supplier}
+    if consignment.status == "pending":
+        return
+    if consignment.status == "offered":
+        steps.want(offer, to)
+    elif consignment.live or consignment.status == "rejected":
+        intent = steps.under_way(offer)
+        if intent is not None:
+            steps.overtaken.append(intent)  # the supplier has answered the order itself
+        silent = consignment.ended == "supplier_timeout"
+        if consignment.status == "delivered" or not consignment.live:
+            steps.want(f"{'withdraw' if silent else 'close'}:{consignment.number}", to)
+    elif steps.begun(offer):
+        steps.drop(offer)
+        steps.want(f"withdraw:{consignment.number}", to)
+
+
+def _stock(steps: Plan, order: Order, consignment: Consignment) -> None:
+    status = consignment.status
+    if status == "pending":
+        if order.payment.status in ("authorised", "not_required"):
+            for sku, units in consignment.units.items():
+                steps.want(f"reserve:{sku}", {"quantity": units})
+        return
+    if not consignment.live:
+        for sku, units in consignment.units.items():
+            _give_back(steps, order, consignment, sku, units)
+        return
+    if consignment.dropped:
+        for sku in consignment.units:
+            if not _kept(order, consignment, sku):
+                steps.want(f"release:{sku}", {})
+    if status in SOLD:
+        for sku, units in consignment.units.items():
+            kept = _kept(order, consignment, sku) if consignment.dropped else units
+            if kept:
+                steps.want(f"confirm:{sku}", {})
+            if kept and (order.returns or kept < units) and f"confirm:{sku}" in steps.saga.done:
+                _restock(steps, order, consignment, sku, units - kept)
+
+
+def _give_back(steps: Plan, order: Order, consignment: Consignment, sku: str, units: int) -> None:
+    """The consignment has ended: what was sold is restocked, what was reserved, or may be, is released."""
+    if f"confirm:{sku}" in steps.saga.done:
+        kept = _kept(order, consignment, sku)
+        _restock(steps, order, consignment, sku, units - kept)
+        steps.want(f"restock:{sku}/cancel", {"quantity": kept})
+    elif not steps.under_way(f"confirm:{sku}") and steps.begun(f"reserve:{sku}"):
+        steps.drop(f"reserve:{sku}")
+        steps.want(f"release:{sku}", {})
+
+
+def _restock(steps: Plan, order: Order, consignment: Consignment, sku: str, dropped: int) -> None:
+    """Put back what the supplier dropped, and what was returned in a condition to be sold again."""
+    if dropped:
+        steps.want(f"restock:{sku}/dropped", {"quantity": dropped})
+    for found in order.returns:
+        if found.restock and found.consignment == consignment.number:
+            units = sum(quantity for id_, quantity in found.lines if order.lines[int(id_) - 1].sku == sku)
+            if units:
+                steps.want(f"restock:{sku}/{_last(found.id)}", {"quantity": units})
+
+
+def _kept(order: Order, consignment: Consignment, sku: str) -> int:
+    """Units of the SKU on lines that the supplier has not dropped."""
+    lines = (order.lines[n - 1] for n in consignment.lines if n not in consignment.dropped)
+    return sum(line.quantity for line in lines if line.sku == sku)
+
+
+def _payment(steps: Plan, order: Order) -> None:
+    payment = order.payment
+    authorise: Params = {"amount": order.amount, "payment_method": order.payment_method}
+    if payment.status == "pending":
+        steps.want("authorise:pi", authorise)
+    elif payment.status == "capturing":
+        steps.want("capture:pi", {"amount": payment.amount})
+    elif payment.status == "voiding":
+        steps.want("void:pi", authorise if payment.unsure else {})
+
+
+def _refunds(steps: Plan, order: Order) -> None:
+    for refund in order.refunds:
+        if refund.status == "pending":
+            steps.want(f"refund:{_last(refund.id)}", {"amount": refund.amount, "refund": refund.id})
+
+
+def _payouts(steps: Plan, order: Order, consignment: Consignment, at: Millis) -> None:
+    """Bring what every party has been paid to what it is due, less what must be held back for now.
+
+    A transfer that was attempted completes first; one that is certain not to have had an effect is journalled anew,
+    net of what has been refunded meanwhile.
+    """
+    quiet = consignment.live and not order.refunds and not order.disputes
+    held = (0,) * len(consignment.parties) if quiet else withheld(order, consignment)
+    for index, party in enumerate(consignment.parties):
+        if not party.account or party.role == PLATFORM:
+            continue
+        place = f"{consignment.number}-{index}"
+        paid = party.paid
+        to_pay = party.due - held[index] - paid
+        transfer = f"transfer:{place}-{len(party.transfers) + 1}"
+        intent = steps.under_way(transfer)
+        if intent is not None and steps.replaceable(intent) and intent.params["amount"] != to_pay:
+            steps.drop(transfer)
+            intent = None
+        elif intent is not None:
+            continue
+        if to_pay > 0:
+            params: Params = {"amount": to_pay, "destination": party.account, "party": f"{party.role}:{party.name}"}
+            steps.intended[transfer] = params
+        elif paid > party.due:
+            _take_back(steps, party, place, paid - party.due, at)
+
+
+def _take_back(steps: Plan, party: Party, place: str, too_much: int, at: Millis) -> None:
+    """Reverse what a party has been paid too much, newest transfer first. What it could not give back is its debt,
+    and is tried again at long intervals."""
+    if any(name.startswith(f"reverse:{place}-") for name in steps.saga.intents):
+        return
+    amount = too_much - party.debt
+    if amount <= 0:
+        if steps.saga.timers.get(f"collect:{place}", at + 1) > at:
+            return
+        amount = party.debt
+    source = next(paid_out for paid_out in reversed(party.transfers) if paid_out.amount > paid_out.reversed)
+    amount = min(amount, source.amount - source.reversed)
+    so_far = sum(paid_out.reversed for paid_out in party.transfers)
+    steps.intended[f"reverse:{place}-{so_far}"] = {"amount": amount, "transfer": source.id}
+
+
+def timers(order: Order, saga: Saga, at: Millis) -> dict[str, Millis]:
+    """What to wake up for: answers that suppliers owe, the end of the hold, debts to try again."""
+    wanted = {}
+    if order.payment.status == "authorised" and order.payment.capture_before:
+        wanted["hold"] = order.payment.capture_before - HOLD_MARGIN_MS
+    for consignment in order.consignments:
+        if consignment.status == "offered" and consignment.accept_by:
+            wanted[f"accept:{consignment.number}"] = consignment.accept_by
+        for index, party in enumerate(consignment.parties):
+            if party.debt:
+                name = f"collect:{consignment.number}-{index}"
+                before = saga.timers.get(name, 0)
+                wanted[name] = before if before > at else at + COLLECT_EVERY_MS
+    return wanted
+
+
+def phase_of(order: Order, busy: bool) -> str:
+    """The phase that the facts amount to."""
+    statuses = [consignment.status for consignment in order.consignments if consignment.live]
+    if not statuses:
+        return "compensating" if busy else "ended"
+    if order.payment.status == "pending":
+        return "authorising"
+    if "pending" in statuses:
+        return "reserving"
+    if "offered" in statuses:
+        return "offering"
+    if order.payment.status == "capturing":
+        return "capturing"
+    if busy:
+        return "settling"
+    return "ended" if all(status == "delivered" for status in statuses) else "fulfilling"
+
+
+def _last(inner_id: str) -> str:
+    """The last part of an inner id, which is unique within its order."""
+    return inner_id[inner_id.rindex("_") + 1 :]

@@ -1,0 +1,185 @@
+"""What an orchestrator remembers: its intents, and what it has learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from zlib import crc32
+
+from models.decision import Due, Millis
+from models.orchestrator.messages import IntentSettled, Params, SagaAdvanced, SagaRetrying
+from models.orchestrator.tables import REMEMBERED, STEPS
+from models.record import changed
+
+
+@dataclass(frozen=True)
+class Intent:
+    """Something that has to happen, journalled before it is asked for.
+
+    since:    when it was first intended. tries, again_at, waiting, unsure, lookup: see `SagaRetrying`.
+    """
+
+    step: str
+    object: str
+    attempt: int
+    params: Params
+    since: Millis
+    again_at: Millis
+    tries: int = 1
+    waiting: bool = False
+    unsure: bool = False
+    lookup: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.step}:{self.object}"
+
+    @property
+    def key(self) -> str:
+        return f"{self.step}:{self.object}:{self.attempt}"
+
+
+@dataclass(frozen=True)
+class Saga:
+    """Keyed by name (`step:object`), of which at most one attempt is under way.
+
+    noted, results: gathered since the last stored event; lost with the process and asked for again.
+    done:           names of steps that are done, as far as nobody else remembers (stock and tasks).
+    attempts:       the last attempt of names that were dropped or may be wanted again.
+    wake_at:        the earliest retry or timer.
+    """
+
+    phase: str = ""
+    intents: dict[str, Intent] = field(default_factory=dict)
+    noted: tuple[str, ...] = ()
+    results: dict[str, str] = field(default_factory=dict)
+    done: frozenset[str] = frozenset()
+    attempts: dict[str, int] = field(default_factory=dict)
+    learnt: dict[str, str] = field(default_factory=dict)
+    timers: dict[str, Millis] = field(default_factory=dict)
+    wake_at: Millis = 0
+
+
+def name_of(key: str) -> str:
+    """`step:object` of `step:object:attempt`."""
+    return key[: key.rindex(":")]
+
+
+def intent_of(key: str, params: Params, at: Millis) -> Intent:
+    name, _, attempt = key.rpartition(":")
+    step, _, object_ = name.partition(":")
+    return Intent(step, object_, int(attempt), params, at, at + patience(step, key, 1))
+
+
+def patience(step: str, key: str, tries: int) -> int:
+    """Milliseconds to wait for the answer to the `tries`-th try."""
+    row = STEPS[step]
+    return backoff(key, tries, row.patience_ms, row.patience_max_ms)
+
+
+def backoff(key: str, tries: int, base_ms: int, most_ms: int) -> int:
+    """Exponential, with up to a quarter less or more: a jitter that is drawn from the key, so that replaying it gives
+    the same times."""
+    wait = min(base_ms << min(tries - 1, 20), most_ms)
+    return wait * (750 + crc32(f"{key}:{tries}".encode()) % 500) // 1000
+
+
+def due(saga: Saga) -> Due | None:
+    """When the orchestrator wants to be woken, and whether something is under way."""
+    return Due(saga.wake_at, bool(saga.intents)) if saga.wake_at else None
+
+
+def view(saga: Saga) -> dict[str, Any] | None:
+    """For ops: what is under way. None while there is no saga."""
+    if not saga.phase:
+        return None
+    return {
+        "phase": saga.phase,
+        "intents": [
+            {"key": i.key, "since": i.since, "tries": i.tries, "again_at": i.again_at, "unsure": i.unsure}
+            for i in saga.intents.values()
+        ],
+        "timers": saga.timers,
+    }
+
+
+# --- evolve ----------------------------------------------------------------------------------------------------------
+
+
+def evolve(saga: Saga, event: Any) -> Saga:
+    """Raises KeyError for an event that is none of the saga's: a bug, never a stored fact."""
+    fold: Callable[[Saga, Any], Saga] = _FOLDS[type(event)]
+    return fold(saga, event)
+
+
+def _advanced(saga: Saga, event: SagaAdvanced) -> Saga:
+    intents = dict(saga.intents)
+    results, attempts, done = saga.results, saga.attempts, saga.done
+    for key in event.settled:
+        intents.pop(name_of(key), None)
+    for key in event.dropped:
+        intents.pop(name_of(key), None)
+    if results:
+        results = {name: result for name, result in results.items() if name in intents}
+    again = [key for key in event.settled if key.startswith("reverse:")]
+    if again or event.dropped:
+        attempts = attempts | {name_of(key): int(key.rpartition(":")[2]) for key in (*again, *event.dropped)}
+    if event.settled:
+        done = done.union(_remembered(event.settled))
+    for key, params in event.intended.items():
+        intents[name_of(key)] = intent_of(key, params, event.at)
+    timers = saga.timers if event.timers is None else event.timers
+    return changed(
+        saga,
+        phase=event.phase,
+        intents=intents,
+        noted=(),
+        results=results,
+        done=done,
+        attempts=attempts,
+        learnt=saga.learnt | event.learnt if event.learnt else saga.learnt,
+        timers=timers,
+        wake_at=_wake_at(intents, timers),
+    )
+
+
+def _retrying(saga: Saga, event: SagaRetrying) -> Saga:
+    name = name_of(event.key)
+    intent = saga.intents[name]
+    intent = changed(
+        intent,
+        attempt=intent.attempt + event.fresh,
+        since=event.at if event.fresh else intent.since,
+        tries=event.tries,
+        again_at=event.again_at,
+        waiting=event.waiting,
+        unsure=event.unsure,
+        lookup=event.lookup,
+    )
+    intents = {**saga.intents, name: intent}
+    return changed(saga, intents=intents, wake_at=_wake_at(intents, saga.timers))
+
+
+def _settled(saga: Saga, note: IntentSettled) -> Saga:
+    name = name_of(note.key)
+    if note.result:
+        return changed(saga, results={**saga.results, name: note.result})
+    intents = dict(saga.intents)
+    intents.pop(name, None)
+    return changed(
+        saga, intents=intents, noted=(*saga.noted, note.key), done=saga.done.union(_remembered((note.key,)))
+    )
+
+
+def _remembered(keys: tuple[str, ...]) -> list[str]:
+    return [name_of(key) for key in keys if key[: key.index(":")] in REMEMBERED]
+
+
+def _wake_at(intents: dict[str, Intent], timers: dict[str, Millis]) -> Millis:
+    if not intents and not timers:
+        return 0
+    return min([*(intent.again_at for intent in intents.values()), *timers.values()])
+
+
+_FOLDS: dict[type, Any] = {SagaAdvanced: _advanced, SagaRetrying: _retrying, IntentSettled: _settled}

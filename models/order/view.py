@@ -1,0 +1,226 @@
+"""The order as readers see it, in plain dicts: `GET /v1/orders/{id}` of the API contract.
+
+The gateway takes `sealed`, `email_digest`, `search_digests` and `messages` out, puts `customer` and
+`shipping_address` in after unsealing, and shows suppliers their own part only.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from models.decision import Millis
+from models.order.state import (
+    PLATFORM,
+    Consignment,
+    Dispute,
+    Order,
+    Party,
+    Refund,
+    Return,
+    captured,
+    consignment_id,
+    dispute_status,
+    disputed,
+    headline,
+    refund_status,
+    refundable,
+    refunded,
+    task_id,
+    units_returning,
+)
+from models.order.tables import SHOWN, TASK, allows
+
+
+def rfc3339(at: Millis) -> str:
+    """Milliseconds since the epoch as `2026-11-22T21:00:00.000Z`."""
+    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def view(order: Order) -> dict[str, Any] | None:
+    """The whole order, or None if it was never placed."""
+    if not order.id:
+        return None
+    payment = order.payment
+    return {
+        "id": order.id,
+        "retailer": order.retailer,
+        "status": headline(order),
+        "currency": order.currency,
+        "amount": order.amount,
+        "captured_amount": captured(order),
+        "refunded_amount": refunded(order),
+        "refund_status": refund_status(order),
+        "dispute_status": dispute_status(order),
+        "payment": {
+            "status": payment.status,
+            "payment_intent": payment.payment_intent or None,
+            "charge": payment.charge or None,
+            "decline_code": payment.decline_code or None,
+        },
+        "lines": [
+            {
+                "id": line.id,
+                "product": line.product,
+                "sku": line.sku,
+                "quantity": line.quantity,
+                "unit_amount": line.unit_amount,
+                "amount": line.amount,
+                "consignment": consignment_id(order, line.consignment),
+            }
+            for line in order.lines
+        ],
+        "consignments": [_consignment(order, consignment) for consignment in order.consignments],
+        "refunds": [_refund(order, refund) for refund in order.refunds],
+        "returns": [_return(order, found) for found in order.returns],
+        "disputes": [_dispute(dispute) for dispute in order.disputes],
+        "messages": [
+            {"id": sent.id, "at": rfc3339(sent.at), "from": sent.by, "to": sent.to, "sealed": sent.sealed}
+            for sent in order.messages
+        ],
+        "metadata": order.metadata,
+        "allow_partial": order.allow_partial,
+        "timeline": [
+            {"at": rfc3339(at), "event": event, "actor": actor, "detail": detail}
+            for at, event, actor, detail in order.timeline
+        ],
+        "allowed_actions": allowed_actions(order),
+        "cancel_reason": order.cancel_reason or None,
+        "attention": _attention(order),
+        "created_at": rfc3339(order.created_at),
+        "updated_at": rfc3339(order.updated_at),
+        "sealed": order.sealed,
+        "email_digest": order.email_digest,
+        "search_digests": order.search_digests,
+    }
+
+
+def allowed_actions(order: Order) -> list[str]:
+    """What the retailer may do now, read off the machines' tables and what money is left."""
+    actions = []
+    consignments = order.consignments
+    if any(allows("consignment", c.status, e) for c in consignments for e in ("cancel", "request_cancellation")):
+        actions.append("cancel")
+    if any(allows("consignment", c.status, "deliver") for c in consignments):
+        actions.append("confirm_delivery")
+    if order.payment.status == "captured":
+        remaining = sum(refundable(order, consignment) for consignment in consignments)
+        if remaining > 0:
+            actions.append("refund")
+        if any(_returnable(order, consignment) for consignment in consignments):
+            actions.append("return")
+        if remaining > sum(disputed(order, consignment.number) for consignment in consignments):
+            actions.append("dispute")
+    return [*actions, "message"]
+
+
+def _returnable(order: Order, consignment: Consignment) -> bool:
+    return allows("consignment", consignment.status, "return") and any(
+        order.lines[n - 1].quantity > units_returning(order, str(n))
+        for n in consignment.lines
+        if n not in consignment.dropped
+    )
+
+
+def task_actions(consignment: Consignment) -> list[str]:
+    """What the supplier may do with its task now, in the API's words."""
+    words = {"accept": "accept", "reject": "reject", "start": "start", "dispatch": "dispatch", "deliver": "deliver"}
+    words["accept_cancellation"] = "cancellation"
+    return [word for event, word in words.items() if allows("consignment", consignment.status, event)]
+
+
+def _consignment(order: Order, consignment: Consignment) -> dict[str, Any]:
+    tracking = consignment.tracking
+    return {
+        "id": consignment_id(order, consignment.number),
+        "number": consignment.number,
+        "task": task_id(order, consignment.number),
+        "supplier": consignment.supplier,
+        "status": SHOWN[consignment.status],
+        "task_status": TASK.get(consignment.status),
+        "task_actions": task_actions(consignment),
+        "cancellation_requested": consignment.status == "cancellation_requested",
+        "accept_by": rfc3339(consignment.accept_by) if consignment.accept_by else None,
+        "dropped_lines": [str(number) for number in consignment.dropped],
+        "captured_amount": consignment.captured,
+        "refunded_amount": consignment.refunded,
+        "cancellation_fee": consignment.fee,
+        "tracking": tracking
+        and {
+            "carrier": tracking.carrier,
+            "tracking_number": tracking.tracking_number,
+            "tracking_url": tracking.tracking_url,
+        },
+        "splits": [_split(party) for party in consignment.parties],
+    }
+
+
+def _split(party: Party) -> dict[str, Any]:
+    """`payable` is what a party without an account is owed outside Stripe."""
+    owed_elsewhere = party.role != PLATFORM and not party.account
+    return {
+        "party": party.role,
+        "name": party.name,
+        "account": party.account or None,
+        "amount": party.share,
+        "returned": party.returned,
+        "transfer": party.transfers[-1].id if party.transfers else None,
+        "transferred": sum(paid_out.amount for paid_out in party.transfers),
+        "reversed": sum(paid_out.reversed for paid_out in party.transfers),
+        "debt": party.debt,
+        "payable": party.due if owed_elsewhere else 0,
+    }
+
+
+def _refund(order: Order, refund: Refund) -> dict[str, Any]:
+    return {
+        "id": refund.id,
+        "status": refund.status,
+        "amount": refund.amount,
+        "currency": order.currency,
+        "reason": refund.reason,
+        "cause": refund.cause,
+        "lines": [{"id": line_id, "quantity": quantity} for line_id, quantity in refund.lines],
+        "consignments": [{"id": consignment_id(order, n), "amount": part} for n, part in refund.allocation],
+        "stripe_refund": refund.stripe_id or None,
+        "failure_code": refund.failure_code or None,
+        "created_at": rfc3339(refund.at),
+    }
+
+
+def _return(order: Order, found: Return) -> dict[str, Any]:
+    return {
+        "id": found.id,
+        "status": found.status,
+        "consignment": consignment_id(order, found.consignment),
+        "lines": [{"id": line_id, "quantity": quantity} for line_id, quantity in found.lines],
+        "reason": found.reason,
+        "restocked": found.restock,
+        "created_at": rfc3339(found.at),
+    }
+
+
+def _dispute(dispute: Dispute) -> dict[str, Any]:
+    """`evidence` carries sealed texts, which the gateway opens."""
+    return {
+        "id": dispute.id,
+        "status": dispute.status,
+        "opened_by": dispute.by,
+        "reason": dispute.reason,
+        "amount": dispute.amount,
+        "outcome": dispute.outcome or None,
+        "source": dispute.source or None,
+        "evidence_due_at": rfc3339(dispute.evidence_due_at) if dispute.evidence_due_at else None,
+        "evidence": [
+            {"id": piece.id, "at": rfc3339(piece.at), "by": piece.by, "sealed": piece.sealed}
+            for piece in dispute.evidence
+        ],
+        "created_at": rfc3339(dispute.at),
+    }
+
+
+def _attention(order: Order) -> dict[str, str] | None:
+    if not order.attention:
+        return None
+    reason, detail = order.attention[-1]
+    return {"reason": reason, "detail": detail}
