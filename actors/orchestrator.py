@@ -8,6 +8,7 @@ from models.orchestrator.state import Saga, due, evolve, view
 
 KIND = ActorKind(
     name="orchestrator",
+    home="order",
     initial=Saga(),
     decide=decide,
     evolve=evolve,
