@@ -5,7 +5,7 @@ from __future__ import annotations
 from scripts.sandbox import ledger, parameters
 from scripts.sandbox.calls import Answer, Call
 from scripts.sandbox.errors import StripeError, missing
-from scripts.sandbox.parameters import Spec, choice, metadata, nested, text, unsettable_text
+from scripts.sandbox.parameters import Params, Spec, choice, metadata, nested, text, unsettable_text
 from scripts.sandbox.records import Account, Json
 
 _PROFILE = Spec(
@@ -87,7 +87,7 @@ def update(call: Call) -> Answer:
     """POST /v1/accounts/{id}"""
     account = _find(call, call.path[0])
     params = call.params
-    changes = {name: params[name] for name in ("business_type", "default_currency", "email") if name in params}
+    changes: Params = {name: params[name] for name in ("business_type", "default_currency", "email") if name in params}
     if "metadata" in params:
         changes["metadata"] = parameters.merged(account.metadata, params["metadata"])
     if "name" in params.get("business_profile", {}):

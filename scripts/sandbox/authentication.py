@@ -28,7 +28,8 @@ def finish(call: Call, id: str, outcome: str) -> PaymentIntent:
     """
     intent = call.payment_intent(id)
     if intent.status != "requires_action":
-        raise unexpected_state(call, intent, f"This PaymentIntent has a status of {intent.status}, not requires_action.")
+        message = f"This PaymentIntent has a status of {intent.status}, not requires_action."
+        raise unexpected_state(call, intent, message)
     method = call.work.find(call.store.payment_methods, intent.payment_method or "")
     assert method is not None, f"{id} waits for its payer without a payment method"
     try:

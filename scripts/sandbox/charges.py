@@ -5,6 +5,7 @@ from __future__ import annotations
 from scripts.sandbox import ledger, parameters
 from scripts.sandbox.calls import Answer, Call
 from scripts.sandbox.cards import CARDS, Decline
+from scripts.sandbox.errors import refused
 from scripts.sandbox.parameters import Spec
 from scripts.sandbox.records import Charge, Entry, Json, PaymentIntent
 
@@ -121,7 +122,7 @@ def update(call: Call) -> Answer:
     params = dict(call.params)
     params.pop("expand", None)
     if charge.transfer_group and params.get("transfer_group", charge.transfer_group) != charge.transfer_group:
-        raise parameters.refused("The transfer_group of a charge cannot be changed once set.", param="transfer_group")
+        raise refused("The transfer_group of a charge cannot be changed once set.", param="transfer_group")
     if "metadata" in params:
         params["metadata"] = parameters.merged(charge.metadata, params["metadata"])
     charge = charge._replace(**params)

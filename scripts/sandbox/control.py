@@ -65,11 +65,12 @@ class Control:
         ]
         return [Route(path, _guarded(handler), methods=[method]) for method, path, handler in table]
 
-    async def index(self, request: Request) -> Response:
+    async def index(self, _: Request) -> Response:
         """GET /_sandbox: what there is."""
-        return _json({"sandbox": "ready", "endpoints": [f"{'/'.join(r.methods or ())} {r.path}" for r in self.routes()]})
+        endpoints = [f"{'/'.join(sorted(route.methods or ()))} {route.path}" for route in self.routes()]
+        return _json({"sandbox": "ready", "endpoints": endpoints})
 
-    async def stats(self, request: Request) -> Response:
+    async def stats(self, _: Request) -> Response:
         """GET /_sandbox/stats: counts."""
         store, api = self._store, self._api
         return _json(
@@ -94,7 +95,7 @@ class Control:
             }
         )
 
-    async def requests(self, request: Request) -> Response:
+    async def requests(self, _: Request) -> Response:
         """GET /_sandbox/requests: the last requests, newest first."""
         return _json(
             [
@@ -107,7 +108,7 @@ class Control:
             ]
         )  # fmt: skip
 
-    async def clock(self, request: Request) -> Response:
+    async def clock(self, _: Request) -> Response:
         """GET /_sandbox/clock"""
         return _json({"now": self._store.now(), "offset_s": self._store.clock_offset_s})
 
@@ -122,7 +123,7 @@ class Control:
         rang = timers.run(self._store, self._store.now())
         return _json({"now": self._store.now(), "offset_s": self._store.clock_offset_s, "timers": rang})
 
-    async def show_faults(self, request: Request) -> Response:
+    async def show_faults(self, _: Request) -> Response:
         """GET /_sandbox/faults"""
         return _json({"plan": self._api.faults.plan.source, "injected": self._api.faults.injected})
 
@@ -135,7 +136,7 @@ class Control:
         self._api.use(plan)
         return _json({"plan": plan.source})
 
-    async def clear_faults(self, request: Request) -> Response:
+    async def clear_faults(self, _: Request) -> Response:
         """DELETE /_sandbox/faults: no faults, no rate limit, no latency."""
         self._api.use(faults.Plan())
         return _json({"plan": {}})

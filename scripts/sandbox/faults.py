@@ -118,7 +118,8 @@ def _number(value: Any, place: str, most: float = math.inf) -> float:
 def _latency(value: Any) -> dict[str, Any]:
     if value == {}:
         return {}
-    _keys(value, "latency", ("distribution", "ms", "min_ms", "max_ms", "mean_ms", "median_ms", "sigma"), ("distribution",))
+    every = ("distribution", "ms", "min_ms", "max_ms", "mean_ms", "median_ms", "sigma")
+    _keys(value, "latency", every, ("distribution",))
     kind = value["distribution"]
     if kind not in _DISTRIBUTIONS:
         raise FaultsInvalid(f"latency.distribution must be one of {', '.join(_DISTRIBUTIONS)}")
@@ -139,7 +140,7 @@ def _rule(value: Any, place: str) -> Rule:
     endpoints = value.get("endpoints", [])
     if not isinstance(endpoints, list) or not all(isinstance(endpoint, str) for endpoint in endpoints):
         raise FaultsInvalid(f"{place}.endpoints must be a list of names such as 'POST /v1/transfers'")
-    from scripts.sandbox.routes import ENDPOINTS  # noqa: PLC0415 - the routes need the handlers, these do not
+    from scripts.sandbox.routes import ENDPOINTS
 
     for endpoint in endpoints:
         if endpoint not in ENDPOINTS:
@@ -210,7 +211,8 @@ class Faults:
         elif kind == "exponential":
             ms = -math.log1p(-share) * latency["mean_ms"]
         else:
-            ms = latency["median_ms"] * math.exp(latency["sigma"] * NormalDist().inv_cdf(min(max(share, 1e-9), 1 - 1e-9)))
+            deviations = NormalDist().inv_cdf(min(max(share, 1e-9), 1 - 1e-9))
+            ms = latency["median_ms"] * math.exp(latency["sigma"] * deviations)
         return float(min(ms, latency.get("max_ms", math.inf))) / 1000
 
     def draw(self, purpose: str, identity: str) -> float:

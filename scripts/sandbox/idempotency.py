@@ -7,6 +7,7 @@ it is a 409. A request that failed validation, or was turned away by a rate limi
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -22,7 +23,8 @@ KEY_MAX_CHARACTERS = 255
 
 class Saved(NamedTuple):
     """The kept outcome of one key. A success keeps the immutable `record` it answered, which is rendered again, and
-    not the body, because bodies are ten times the size; an error keeps its `body`."""
+    not the body, because bodies are ten times the size; an error keeps its `body`.
+    `endpoint` is a name in the table of endpoints, `digest` covers the path and the parameters."""
 
     created: int
     endpoint: str
@@ -33,9 +35,10 @@ class Saved(NamedTuple):
     body: str | None
 
 
-def digest(params: dict[str, Any]) -> str:
-    """A fingerprint of the parameters that does not depend on their order."""
-    return blake2b(orjson.dumps(params, option=orjson.OPT_SORT_KEYS), digest_size=12).hexdigest()
+def digest(path: str, params: dict[str, Any]) -> str:
+    """A fingerprint of path and parameters that does not depend on the parameters' order."""
+    canonical = orjson.dumps((path, params), option=orjson.OPT_SORT_KEYS)
+    return b64encode(blake2b(canonical, digest_size=12).digest()).decode()
 
 
 class Keys:
@@ -95,7 +98,7 @@ class Keys:
 
 def _checked(saved: Saved, key: str, endpoint: str, fingerprint: str) -> Saved:
     if saved.endpoint != endpoint:
-        first, second = saved.endpoint.partition(" ")[2], endpoint.partition(" ")[2]
+        first, second = (name.partition(" ")[2].replace("{}", ":id") for name in (saved.endpoint, endpoint))
         raise StripeError(
             400,
             f"Keys for idempotent requests can only be used for the same endpoint they were first used for ('{second}' "

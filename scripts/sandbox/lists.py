@@ -74,7 +74,24 @@ def webhook_endpoints(call: Call) -> Answer:
 
 def balance_transactions(call: Call) -> Answer:
     """GET /v1/balance_transactions: the ledger's entries that moved the platform's balance."""
-    return page(call, call.store.entries, "/v1/balance_transactions", {}, visible)
+    url = "/v1/balance_transactions"
+    if "source" not in call.params:
+        return page(call, call.store.entries, url, {}, visible)
+    few: Table[Entry] = Table(Entry)
+    for id in _entries_of(call, call.params["source"]):
+        few.put(id, call.store.entries.rows[id])
+    return page(call, few, url, {}, visible)
+
+
+def _entries_of(call: Call, source: str) -> list[str]:
+    """The entries of an object, oldest first, by the ids it carries: an index of all entries would cost more memory
+    than it saves time."""
+    try:
+        record: Any = call.store.record(source)
+    except KeyError:
+        return []
+    ids = [getattr(record, name, None) for name in ("balance_transaction", "failure_balance_transaction")]
+    return [id for id in (*ids, *getattr(record, "balance_transactions", ())) if id]
 
 
 def visible(entry: Entry) -> bool:
@@ -91,7 +108,7 @@ def balance_transaction(call: Call) -> Answer:
 
 
 def page(
-    call: Call, table: Table[Any], url: str, fixed: dict[str, str], accept: Callable[[Any], bool] = lambda record: True
+    call: Call, table: Table[Any], url: str, fixed: dict[str, str], accept: Callable[[Any], bool] | None = None
 ) -> Page:
     """One page of a table under the request's filters and `fixed` ones. Raises StripeError for an unknown cursor."""
     params = call.params
@@ -104,7 +121,7 @@ def page(
         return (
             low <= record.created <= high
             and all(getattr(record, name) == value for name, value in filters.items())
-            and accept(record)
+            and (accept is None or accept(record))
         )
 
     try:
@@ -148,16 +165,17 @@ def events(call: Call) -> Answer:
         every = every[:place]
 
     def wanted(event: Event) -> bool:
-        if pattern and not (event.type == pattern or (pattern.endswith("*") and event.type.startswith(pattern[:-1]))):
+        if pattern and not (event.type == pattern or (pattern[-1] == "*" and event.type.startswith(pattern[:-1]))):
             return False
         if types and event.type not in types:
             return False
         if delivered is not None and delivered == (event.id in call.store.undelivered):
             return False
-        return low <= event.created <= high
+        return bool(low <= event.created <= high)
 
     found = filter(wanted, reversed(every))
-    result = _backwards(call, found, "/v1/events") if "ending_before" in params else _forwards(call, found, "/v1/events")
+    paged = _backwards if "ending_before" in params else _forwards
+    result = paged(call, found, "/v1/events")
     return result._replace(data=[render_event(call.store, event) for event in result.data])
 
 

@@ -55,7 +55,7 @@ class Log:
     def replay(self) -> Iterator[dict[str, Any]]:
         """Yield every item from the start; cut a torn tail off. Raises LogUnusable for any other damage."""
         good_bytes = 0
-        with open(self.path, "rb") as lines:
+        with self.path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 item = decode(line)
                 if item is None:

@@ -302,9 +302,7 @@ def created(value: Raw, name: str) -> tuple[int, int]:
 
 def listing(unsupported: str = "", **filters: Parse) -> Spec:
     """The spec of a list endpoint: paging plus its own filters."""
-    return Spec(
-        unsupported=unsupported, limit=integer(1, 100), starting_after=text, ending_before=text, **filters
-    )  # fmt: skip
+    return Spec("", unsupported, limit=integer(1, 100), starting_after=text, ending_before=text, **filters)
 
 
 ADDRESS = Spec(

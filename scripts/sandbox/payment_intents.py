@@ -13,6 +13,7 @@ from scripts.sandbox.calls import Answer, Call, unexpected_state
 from scripts.sandbox.cards import AUTHENTICATION, CARDS, Decline
 from scripts.sandbox.errors import StripeError, invalid, missing, refused
 from scripts.sandbox.parameters import (
+    Params,
     Spec,
     amount,
     boolean,
@@ -208,7 +209,7 @@ def confirm(call: Call) -> Answer:
         message = f"You cannot confirm this PaymentIntent because it {verb}: it has a status of {intent.status}."
         raise unexpected_state(call, intent, message)
     params = call.params
-    changes = {name: params[name] for name in ("capture_method", "receipt_email", "shipping") if name in params}
+    changes: Params = {name: params[name] for name in ("capture_method", "receipt_email", "shipping") if name in params}
     if "payment_method" in params:
         changes["payment_method"] = _method(call, params["payment_method"]).id
     if "setup_future_usage" in params:

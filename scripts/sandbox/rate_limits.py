@@ -14,9 +14,7 @@ from scripts.sandbox.errors import rate_limited
 
 PRESETS: dict[str, tuple[float, float]] = {"none": (0, 0), "live": (100, 0), "test": (0, 25)}
 _CUSTOM = re.compile(r"(\d{1,7})/(\d{1,7})\Z")
-_MESSAGE = (
-    "Request rate limit exceeded. You can learn more about rate limits here https://docs.stripe.com/rate-limits."
-)
+_MESSAGE = "Request rate limit exceeded. You can learn more about rate limits here https://docs.stripe.com/rate-limits."
 
 
 class RateLimitInvalid(ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scripts.sandbox import currencies, ledger, parameters
 from scripts.sandbox.calls import Answer, Call
 from scripts.sandbox.cards import CARDS
-from scripts.sandbox.errors import invalid, missing
+from scripts.sandbox.errors import invalid, missing, refused
 from scripts.sandbox.parameters import Spec, amount, choice, metadata, text
 from scripts.sandbox.records import Charge, Entry, Refund
 
@@ -110,10 +110,10 @@ def _charge(call: Call) -> Charge:
     if ("charge" in params) == ("payment_intent" in params):
         message = "You must provide exactly one of: charge, payment_intent."
         if "charge" not in params:
-            raise parameters.refused(message, param="charge", code="parameter_missing")
+            raise refused(message, param="charge", code="parameter_missing")
         charge = call.charge(params["charge"], "charge", 400)
         if charge.payment_intent != params["payment_intent"]:
-            raise parameters.refused(message, param="payment_intent")
+            raise refused(message, param="payment_intent")
     elif "charge" in params:
         charge = call.charge(params["charge"], "charge", 400)
     else:

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import uvicorn
+import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from scripts.sandbox import timers
-from scripts.sandbox.api import TRANSPORT, Api
+from scripts.sandbox.api import Api
 from scripts.sandbox.control import application
 from scripts.sandbox.faults import Plan
 from scripts.sandbox.log import Log
 from scripts.sandbox.records import Account, WebhookEndpoint
 from scripts.sandbox.store import Settings, Store, Work
 from scripts.sandbox.webhooks import Dispatcher
+from scripts.sandbox.wire import TRANSPORT
 
 TICK_S = 1.0
 BACKLOG_CONNECTIONS = 2_048
@@ -34,8 +37,8 @@ class Options:
 
     host: str = "127.0.0.1"
     port: int = 12_111
-    settings: Settings = Settings()
-    plan: Plan = Plan()
+    settings: Settings = field(default_factory=Settings)
+    plan: Plan = field(default_factory=Plan)
     rate_limit: str = "none"
     data: Path | None = None
     fsync: bool = False
@@ -136,30 +139,38 @@ def serve(options: Options) -> None:
     host = f"[{options.host}]" if ":" in options.host else options.host
     url = f"http://{host}:{listening.getsockname()[1]}"
     sandbox = Sandbox(replace(options, settings=replace(options.settings, base_url=url)))
-    server = uvicorn.Server(_config(sandbox))
+    gc.freeze()  # what was recovered is not garbage
+    gc.set_threshold(100_000, 50, 100)  # records hold no cycles: look for garbage seldom, the heap is large
+    if sandbox.recovered:
+        print(f"recovered {sandbox.recovered} log items", file=sys.stderr)
 
     async def run() -> None:
         async with sandbox.running():
-            announced = asyncio.create_task(_announce(server, url, sandbox.recovered))
-            await server.serve([listening])
-            announced.cancel()
+            await _Server(_config(sandbox), url).serve([listening])
 
-    uvloop_run(run())
+    uvloop.run(run())
 
 
-def uvloop_run(main: Any) -> None:
-    """Run a coroutine on uvloop."""
-    import uvloop  # noqa: PLC0415 - only the server needs it, tests run on their own loop
+class _Server(uvicorn.Server):
+    """uvicorn's server, which tells when it answers."""
 
-    uvloop.run(main)
+    def __init__(self, config: uvicorn.Config, url: str) -> None:
+        super().__init__(config)
+        self._url = url
 
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop on SIGINT and SIGTERM, and leave it at that: uvicorn's own way raises the signal once more, which would
+        interrupt the closing of the log."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
 
-async def _announce(server: uvicorn.Server, url: str, recovered: int) -> None:
-    while not server.started:
-        await asyncio.sleep(0.01)
-    if recovered:
-        print(f"recovered {recovered} log items", file=sys.stderr)
-    print(f"ready {url}", flush=True)
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start accepting, then say so."""
+        await super().startup(sockets)
+        print(f"ready {self._url}", flush=True)
 
 
 def _config(sandbox: Sandbox) -> uvicorn.Config:

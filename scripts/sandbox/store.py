@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
+from sys import intern
 from typing import Any, TypeVar, cast
 
 from scripts.sandbox.idempotency import Keys, Saved
@@ -37,6 +38,10 @@ Due = Callable[[Record], int]
 _TUPLES: dict[str, tuple[int, ...]] = {
     kind: tuple(place for place, name in enumerate(row._fields) if str(row.__annotations__[name]).startswith("tuple"))
     for kind, row in KINDS.items()
+}
+_REQUIRED = object()
+_DEFAULTS: dict[type[Any], tuple[Any, ...]] = {
+    row: tuple(row._field_defaults.get(name, _REQUIRED) for name in row._fields) for row in KINDS.values()
 }
 
 
@@ -103,7 +108,7 @@ class Store:
         self.payment_methods: Table[PaymentMethod] = Table(PaymentMethod)
         self.disputes: Table[Dispute] = Table(Dispute, "charge", "payment_intent")
         self.webhook_endpoints: Table[WebhookEndpoint] = Table(WebhookEndpoint)
-        self.entries: Table[Entry] = Table(Entry, "source")
+        self.entries: Table[Entry] = Table(Entry)
         self.tables: dict[str, Table[Any]] = {
             "payment_intent": self.payment_intents, "charge": self.charges, "refund": self.refunds,
             "transfer": self.transfers, "transfer_reversal": self.reversals, "account": self.accounts,
@@ -251,6 +256,7 @@ class Store:
         self._apply(work, item["e"])
         if key is not None:
             endpoint, fingerprint, status, object_id, body = outcome
+            endpoint = intern(endpoint)
             record = self.record(object_id) if object_id else None
             self.keys.save(key, Saved(work.now, endpoint, fingerprint, status, item["r"], record, body))
 
@@ -271,10 +277,19 @@ def _line(ordinal: int, work: Work, events: list[tuple[str, str, str, Json | Non
         "n": ordinal,
         "t": work.now,
         "r": work.request_id,
-        "w": [(KIND_OF[type(record)], tuple(record)) for record in work.written.values()],
+        "w": [(KIND_OF[type(record)], _compact(record)) for record in work.written.values()],
         "e": events,
         "k": outcome,
     }
+
+
+def _compact(record: Record) -> tuple[Any, ...]:
+    """A record's fields without the trailing ones that have their default value: two thirds of the bytes."""
+    defaults = _DEFAULTS[type(record)]
+    used = len(record)
+    while used and record[used - 1] == defaults[used - 1]:
+        used -= 1
+    return record[:used]
 
 
 def _header(item: dict[str, Any], log: Log) -> dict[str, list[str]]:
@@ -288,10 +303,9 @@ def _record(kind: str, values: list[Any], fields: list[str]) -> Record:
     row = KINDS[kind]
     if fields != list(row._fields):
         known = set(row._fields)
-        record = row(**{name: value for name, value in zip(fields, values, strict=True) if name in known})
-        values = list(record)
+        values = list(row(**{name: value for name, value in zip(fields, values, strict=False) if name in known}))
     for place in _TUPLES[kind]:
-        value = values[place]
+        value = values[place] if place < len(values) else None
         if isinstance(value, list):
             values[place] = tuple(tuple(part) if isinstance(part, list) else part for part in value)
     return cast(Record, row(*values))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 R = TypeVar("R", bound=tuple[Any, ...])
+Index = dict[str, str | list[str]]  # value -> the id that has it, or a list of several: most values occur once
 
 
 class Table(Generic[R]):
@@ -16,7 +17,7 @@ class Table(Generic[R]):
         self.row = row
         self.rows: dict[str, R] = {}
         self._order: list[str] = []
-        self._by: dict[str, dict[str, list[str]]] = {field: {} for field in indexed}
+        self._by: dict[str, Index] = {field: {} for field in indexed}
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -34,14 +35,14 @@ class Table(Generic[R]):
                 if before == value:
                     continue
                 if before:
-                    index[before].remove(id)
+                    _remove(index, before, id)
             if value:
-                index.setdefault(value, []).append(id)
+                _add(index, value, id)
 
     def where(self, field: str, value: str) -> list[R]:
         """Records whose indexed `field` equals `value`, oldest first."""
         rows = self.rows
-        return [rows[id] for id in self._by[field].get(value, ())]
+        return [rows[id] for id in _ids(self._by[field], value)]
 
     def has_index(self, field: str) -> bool:
         """Whether `field` is indexed."""
@@ -52,7 +53,7 @@ class Table(Generic[R]):
 
         Raises KeyError if `before` is not here.
         """
-        order = self._order if narrowed is None else self._by[narrowed[0]].get(narrowed[1], [])
+        order = self._order if narrowed is None else _ids(self._by[narrowed[0]], narrowed[1])
         stop = len(order)
         if before:
             stop = bisect_left(order, before)
@@ -67,3 +68,26 @@ class Table(Generic[R]):
     def snapshot(self) -> Iterable[R]:
         """All records as they are now, oldest first; stays true while requests go on."""
         return list(self.rows.values())
+
+
+def _add(index: Index, value: str, id: str) -> None:
+    held = index.get(value)
+    if held is None:
+        index[value] = id
+    elif isinstance(held, str):
+        index[value] = [held, id]
+    else:
+        held.append(id)
+
+
+def _remove(index: Index, value: str, id: str) -> None:
+    held = index[value]
+    if isinstance(held, str):
+        del index[value]
+    else:
+        held.remove(id)
+
+
+def _ids(index: Index, value: str) -> list[str]:
+    held = index.get(value, [])
+    return [held] if isinstance(held, str) else held

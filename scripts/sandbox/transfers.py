@@ -180,11 +180,8 @@ def reverse(call: Call) -> Answer:
         metadata=parameters.merged({}, call.params.get("metadata")),
     )
     call.work.put(reversal)
-    call.work.put(
-        transfer._replace(
-            amount_reversed=transfer.amount_reversed + taken, reversals=(id, *transfer.reversals)
-        )  # fmt: skip
-    )
+    total = transfer.amount_reversed + taken
+    call.work.put(transfer._replace(amount_reversed=total, reversals=(id, *transfer.reversals)))
     call.work.emit("transfer.reversed", transfer.id)
     return reversal
 

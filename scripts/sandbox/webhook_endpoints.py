@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from scripts.sandbox import parameters
 from scripts.sandbox.calls import Answer, Call
 from scripts.sandbox.errors import missing, refused
-from scripts.sandbox.parameters import Spec, boolean, metadata, text, texts, unsettable_text
+from scripts.sandbox.parameters import Params, Spec, boolean, metadata, text, texts, unsettable_text
 from scripts.sandbox.records import WebhookEndpoint
 from scripts.sandbox.render import render
 
@@ -72,7 +72,7 @@ def update(call: Call) -> Answer:
     """POST /v1/webhook_endpoints/{id}"""
     endpoint = _find(call)
     params = call.params
-    changes = {name: params[name] for name in ("description", "enabled_events", "url") if name in params}
+    changes: Params = {name: params[name] for name in ("description", "enabled_events", "url") if name in params}
     if "disabled" in params:
         changes["status"] = "disabled" if params["disabled"] else "enabled"
     if "metadata" in params:
