@@ -98,6 +98,7 @@ def commit_arguments(
             plan += (1, len(group.appends))
             guards.append(keys.guard + guard.key)
             values += (guard.value, now + guard.ttl_ms)
+        extras: list[str | bytes | int] = []
         for append in group.appends:
             address = append.address
             actor = lists.get(address)
@@ -113,16 +114,17 @@ def commit_arguments(
                 else:
                     at, pending = due
                     flags += 2 + pending
-                    values.append(at * 2 + pending)  # score_of(due)
+                    extras.append(at * 2 + pending)  # score_of(due)
             if append.snapshot is not None:
                 flags += 4
-                values.append(append.snapshot)
+                extras.append(append.snapshot)
             if append.data_key:
                 flags += 8
-                values.append(append.data_key)
+                extras.append(append.data_key)
             used |= flags
             assert len(events) <= EVENTS_MAX, f"an append holds at most {EVENTS_MAX} events"
             plan += (actor, append.expected_version, len(events), flags)
+        values += extras
     assert len(lists) <= ACTORS_MAX, f"a commit holds at most {ACTORS_MAX} actors"
     prefix = keys.events
     names = [keys.owner(commit.cell), keys.bases, *[f"{prefix}{kind}:{name}" for kind, name in lists]]

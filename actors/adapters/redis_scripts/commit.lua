@@ -10,7 +10,8 @@
 --       per group: 1 if it has a guard, how many appends; and per append:
 --       actor (1..), expected version, how many events, flags: due (0 unchanged, 1 none, 2 timer, 3 pending)
 --       + 4 if there is a snapshot + 8 if there is a data key + 16 if the events go to the stream
--- values per group: the guard's value and expiry (ms); then per append its events, due score, snapshot, data key
+-- values per group: the guard's value and expiry (ms); the events of all its appends; per append its due score,
+--       snapshot, data key
 --
 -- Returns '' (stored), a JSON array of refused groups ([index] or [index, the guard's value]), or {'FENCED'}, or
 -- {'WENT_BACK', stored number}.
@@ -26,11 +27,10 @@ if stored + 1 < number then return {'WENT_BACK', stored} end
 
 local plan = cjson.decode(ARGV[4])
 local actors, cut, guard_key, due_key, snapshots_key, data_keys_key, position_key = unpack(plan, 1, 7)
-local address, version = {}, {}
+local address, base = {}, {}
 if actors > 0 then
   for k = 1, actors do address[k] = string.sub(KEYS[2 + k], cut) end
-  local base = call('HMGET', KEYS[2], unpack(address))
-  for k = 1, actors do version[k] = call('LLEN', KEYS[2 + k]) + (base[k] or 0) end
+  base = call('HMGET', KEYS[2], unpack(address))
 end
 local position = position_key > 0 and call('GET', KEYS[position_key]) -- false until a consumer has opened the stream
 
@@ -46,49 +46,64 @@ while plan[p] do
     end
     guard_key, v = guard_key + 1, v + 2
   end
-  if not no then
-    for a = first, last, 4 do
-      if version[plan[a]] ~= plan[a + 1] then no = {group} break end
+
+  -- Events are pushed first and taken back should a version be wrong: pushing tells the version, and it hardly ever is.
+  local e = v
+  for a = first, last, 4 do
+    local k, events = plan[a], plan[a + 2]
+    if not no then
+      local length
+      if events > 0 then
+        length = call('RPUSH', KEYS[2 + k], unpack(ARGV, v, v + events - 1)) - events
+      else
+        length = call('LLEN', KEYS[2 + k])
+      end
+      if length + (base[k] or 0) ~= plan[a + 1] then
+        no = {group}
+        for b = first, a, 4 do
+          if plan[b + 2] > 0 then call('LTRIM', KEYS[2 + plan[b]], 0, -1 - plan[b + 2]) end
+        end
+        if guarded then call('DEL', KEYS[guard_key - 1]) end
+      end
     end
-    if no and guarded then call('DEL', KEYS[guard_key - 1]) end
+    v = v + events
   end
+
   if no then refused[#refused + 1] = no end
   for a = first, last, 4 do
     local k, events, flags = plan[a], plan[a + 2], plan[a + 3]
-    local after = v + events
+    local is = flags % 4
     if no then -- step over its values
-      if flags % 4 >= 2 then after = after + 1 end
-      if flags % 8 >= 4 then after = after + 1 end
-      if flags % 16 >= 8 then after = after + 1 end
+      if is >= 2 then v = v + 1 end
+      if flags % 8 >= 4 then v = v + 1 end
+      if flags % 16 >= 8 then v = v + 1 end
     else
-      if events > 0 then
-        call('RPUSH', KEYS[2 + k], unpack(ARGV, v, after - 1))
-        if position and flags >= 16 then
-          entry[#entry + 1] = address[k]
-          entry[#entry + 1] = version[k] .. '\n' .. table.concat(ARGV, '\n', v, after - 1)
-        end
-        version[k] = version[k] + events
-      end
-      local is = flags % 4
       if is > 0 then
         due[k] = is
         if is > 1 then
-          score[k] = ARGV[after]
-          after = after + 1
+          score[k] = ARGV[v]
+          v = v + 1
         end
       end
-      if flags % 8 >= 4 then
-        call('HSET', KEYS[snapshots_key], address[k], ARGV[after])
-        call('HSET', KEYS[2], address[k], version[k])
-        call('DEL', KEYS[2 + k])
-        after = after + 1
+      if flags >= 4 then
+        if flags % 8 >= 4 then
+          base[k] = plan[a + 1] + events
+          call('HSET', KEYS[snapshots_key], address[k], ARGV[v])
+          call('HSET', KEYS[2], address[k], base[k])
+          call('DEL', KEYS[2 + k])
+          v = v + 1
+        end
+        if flags % 16 >= 8 then
+          call('HSETNX', KEYS[data_keys_key], address[k], ARGV[v])
+          v = v + 1
+        end
+        if flags >= 16 and position and events > 0 then
+          entry[#entry + 1] = address[k]
+          entry[#entry + 1] = plan[a + 1] .. '\n' .. table.concat(ARGV, '\n', e, e + events - 1)
+        end
       end
-      if flags % 16 >= 8 then
-        call('HSETNX', KEYS[data_keys_key], address[k], ARGV[after])
-        after = after + 1
-      end
+      e = e + events
     end
-    v = after
   end
   p, group = last + 4, group + 1
 end
