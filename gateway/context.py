@@ -1,0 +1,24 @@
+"""The gateway itself: the services it was given and what it keeps between requests."""
+
+from __future__ import annotations
+
+from gateway.auth import Keys
+from gateway.cache import ViewCache
+from gateway.metrics import Metrics
+from gateway.rates import RateLimit
+from gateway.services import Services
+
+
+class Gateway:
+    """Shared by all requests of one process. It holds no truth: everything here may vanish at any moment."""
+
+    def __init__(self, services: Services) -> None:
+        limits = services.limits
+        self.services = services
+        self.router = services.router
+        self.sealer = services.sealer
+        self.limits = limits
+        self.metrics = Metrics(services.metrics)
+        self.keys = Keys(services.router, limits.cache_age_s_max)
+        self.views = ViewCache(services.router, limits.cache_age_s_max, limits.cached_views_max)
+        self.rates = RateLimit(limits.requests_per_second_max, limits.requests_burst_max)

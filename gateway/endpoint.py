@@ -1,0 +1,306 @@
+"""One way through the gateway for every request: key, role, rate, body, handler, answer.
+
+Endpoints are declared as data (`Routes`), so that what is enforced and what `/openapi.json` says are the same thing.
+FastAPI routes and documents them; `DirectRoute` then calls the pipeline below without FastAPI's dependency solving and
+response validation, which would cost more than everything else a placed order costs the gateway.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from starlette.types import Receive, Scope, Send
+
+from actors.runtime.envelope import Overloaded, Unanswered
+from gateway.auth import Principal
+from gateway.parsing import parse
+from gateway.problems import PROBLEM_TYPE, Problem
+from models.sealing import CannotUnseal
+
+if TYPE_CHECKING:
+    from gateway.context import Gateway
+
+log = logging.getLogger("dray.gateway")
+
+Header = tuple[bytes, bytes]
+JSON = b"application/json"
+NDJSON = b"application/x-ndjson"
+
+
+class Answer(NamedTuple):
+    """A response in full: its body is bytes already."""
+
+    status: int
+    body: bytes = b""
+    headers: Sequence[Header] = ()
+    content_type: bytes = JSON
+
+
+class Streamed(NamedTuple):
+    """A response that is sent as it comes about."""
+
+    status: int
+    chunks: AsyncIterator[bytes]
+    content_type: bytes = NDJSON
+
+
+class Call:
+    """One request on its way through. `body` is the validated model, `principal` who asks; public endpoints have a
+    nameless one."""
+
+    __slots__ = ("began", "body", "gateway", "headers", "params", "principal", "raw", "receive", "scope")
+
+    def __init__(self, gateway: Gateway, scope: Scope, receive: Receive) -> None:
+        self.gateway = gateway
+        self.scope = scope
+        self.receive = receive
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.params: dict[str, str] = scope["path_params"]
+        self.began = time.monotonic()
+        self.principal = NOBODY
+        self.raw = b""
+        self.body: Any = None
+
+    def header(self, name: bytes) -> str:
+        """A request header, '' if it was not sent."""
+        return self.headers.get(name, b"").decode("latin-1")
+
+    def query(self) -> dict[str, str]:
+        """The query string's fields; a repeated field's last value. Raises Problem on bytes that are no UTF-8."""
+        return parsed_query(self.scope["query_string"])
+
+
+NOBODY = Principal("", "", "")
+Handler = Callable[[Call], Awaitable[Answer | Streamed]]
+
+
+class Parameter(NamedTuple):
+    """A documented query parameter or header."""
+
+    name: str
+    where: str  # query, header
+    description: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What an endpoint demands and promises.
+
+    roles:   who may call it; empty means that no key is needed.
+    body:    the model of its JSON body; None means that it reads none, or reads it itself.
+    body_required: False where `{}` is as good as nothing.
+    answers: by status, the model of the answer (None: no JSON) and what it means.
+    problems: codes it may refuse with, beside those that every endpoint shares.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    tag: str
+    roles: frozenset[str]
+    body: type[BaseModel] | None
+    body_required: bool
+    answers: Mapping[int, tuple[type[BaseModel] | None, str]]
+    problems: tuple[str, ...]
+    parameters: tuple[Parameter, ...]
+    extra: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.handler.__name__
+
+    @property
+    def idempotent(self) -> bool:
+        """POSTs with a key take an Idempotency-Key."""
+        return self.method == "POST" and bool(self.roles)
+
+
+class Routes:
+    """Collects the endpoints of one topic."""
+
+    def __init__(self, tag: str) -> None:
+        self.tag = tag
+        self.endpoints: list[Endpoint] = []
+
+    def add(
+        self,
+        method: str,
+        path: str,
+        *,
+        roles: frozenset[str] = frozenset(),
+        body: type[BaseModel] | None = None,
+        body_required: bool = True,
+        answers: Mapping[int, tuple[type[BaseModel] | None, str]],
+        problems: tuple[str, ...] = (),
+        parameters: tuple[Parameter, ...] = (),
+        extra: Mapping[str, Any] | None = None,
+    ) -> Callable[[Handler], Handler]:
+        """Decorator: this handler answers `method path`. Its docstring is the documentation."""
+
+        def register(handler: Handler) -> Handler:
+            self.endpoints.append(
+                Endpoint(
+                    method,
+                    path,
+                    handler,
+                    self.tag,
+                    roles,
+                    body,
+                    body_required,
+                    answers,
+                    problems,
+                    parameters,
+                    extra or {},
+                )
+            )
+            return handler
+
+        return register
+
+
+class DirectRoute(APIRoute):
+    """A FastAPI route whose requests go straight to the pipeline."""
+
+    def serve(self, gateway: Gateway, endpoint: Endpoint) -> None:
+        pipeline = Pipeline(gateway, endpoint)
+        self.app = pipeline.run
+
+
+class Pipeline:
+    """Carries requests to one endpoint."""
+
+    def __init__(self, gateway: Gateway, endpoint: Endpoint) -> None:
+        self._gateway = gateway
+        self._endpoint = endpoint
+        self._observe = gateway.metrics.observer(endpoint.method, endpoint.path)
+
+    async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI application of this endpoint. Whatever goes wrong becomes a problem."""
+        began = time.perf_counter()
+        try:
+            call = Call(self._gateway, scope, receive)
+            answer = await self._answer(call)
+            if type(answer) is Streamed:
+                await _stream(send, answer)
+                self._observe(answer.status, time.perf_counter() - began)
+                return
+        except ClientGone:
+            return
+        except Exception as error:
+            answer = as_answer(problem_of(error))
+        assert type(answer) is Answer
+        self._observe(answer.status, time.perf_counter() - began)
+        await send_answer(send, answer)
+
+    async def _answer(self, call: Call) -> Answer | Streamed:
+        endpoint, gateway = self._endpoint, self._gateway
+        if endpoint.roles:
+            authorization = call.headers.get(b"authorization", b"")
+            call.principal = gateway.keys.known(authorization) or await gateway.keys.principal(authorization)
+            wait_s = gateway.rates.wait_s(call.principal.key_id)
+            if wait_s:
+                raise Problem("rate_limited", retry_after_s=int(wait_s) + 1)
+            if call.principal.role not in endpoint.roles:
+                raise Problem("forbidden", f"This needs a key of role {' or '.join(sorted(endpoint.roles))}.")
+        if endpoint.body is not None:
+            call.raw = await self._raw_body(call)
+            call.body = parse(call.raw, endpoint.body, gateway.limits.nesting_levels_max)
+        return await endpoint.handler(call)
+
+    async def _raw_body(self, call: Call) -> bytes:
+        raw = await read_body(call, self._gateway.limits.body_bytes_max)
+        if not raw and not self._endpoint.body_required:
+            return b"{}"
+        check_content_type(call, JSON)
+        return raw
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was complete."""
+
+
+async def read_body(call: Call, bytes_max: int) -> bytes:
+    """The whole body. Raises Problem if it is larger than the bound, without reading it to the end."""
+    announced = call.headers.get(b"content-length")
+    if announced is not None and (not announced.isdigit() or len(announced) > 15 or int(announced) > bytes_max):
+        raise Problem("too_large", f"A body may have {bytes_max} bytes.")
+    message = await call.receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        if len(body) > bytes_max:
+            raise Problem("too_large", f"A body may have {bytes_max} bytes.")
+        return body
+    parts = [body]
+    size = len(body)
+    while message.get("more_body"):
+        message = await call.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > bytes_max:
+            raise Problem("too_large", f"A body may have {bytes_max} bytes.")
+    return b"".join(parts)
+
+
+def check_content_type(call: Call, wanted: bytes) -> None:
+    """Raises Problem unless the body is said to be `wanted`."""
+    given = call.headers.get(b"content-type", b"")
+    if given != wanted and given.partition(b";")[0].strip().lower() != wanted:
+        raise Problem("unsupported_media_type", f"The body must be {wanted.decode()}.")
+
+
+def problem_of(error: Exception) -> Problem:
+    """What a failure looks like from outside. What was not foreseen is logged, and tells nothing of itself."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, Overloaded):
+        return Problem("overloaded", retry_after_s=max(1, round(error.retry_after_s)))
+    if isinstance(error, Unanswered):
+        return Problem("outcome_unknown", retry_after_s=1)
+    if isinstance(error, CannotUnseal):
+        return Problem("erased")
+    log.error("a request failed", exc_info=error)
+    return Problem("internal_error")
+
+
+def as_answer(problem: Problem) -> Answer:
+    return Answer(problem.status, problem.body(), problem.headers(), PROBLEM_TYPE.encode())
+
+
+async def send_answer(send: Send, answer: Answer) -> None:
+    headers = [
+        (b"content-type", answer.content_type),
+        (b"content-length", str(len(answer.body)).encode()),
+        *answer.headers,
+    ]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+async def _stream(send: Send, streamed: Streamed) -> None:
+    headers = [(b"content-type", streamed.content_type)]
+    await send({"type": "http.response.start", "status": streamed.status, "headers": headers})
+    async for chunk in streamed.chunks:
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def parsed_query(query: bytes) -> dict[str, str]:
+    from urllib.parse import parse_qsl
+
+    if not query:
+        return {}
+    try:
+        return dict(parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=50))
+    except ValueError:
+        raise Problem("malformed", "The query string cannot be read.") from None

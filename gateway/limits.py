@@ -1,0 +1,30 @@
+"""Every bound of the gateway, each with its unit last in its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class GatewayLimits:
+    # A request
+    body_bytes_max: int = 1_048_576
+    nesting_levels_max: int = 32
+    order_lines_max: int = 1_000
+    idempotency_key_chars_max: int = 255
+    prefer_wait_s_max: float = 60.0
+    # A key: a token bucket of requests; each line of a batch counts as one
+    requests_per_second_max: float = 10_000.0
+    requests_burst_max: float = 20_000.0
+    # Caches
+    cache_age_s_max: float = 1.0
+    cached_views_max: int = 50_000
+    # Batches
+    batch_orders_in_flight_max: int = 64
+    # Idempotency keys
+    placing_key_ttl_ms: int = 24 * 3_600_000
+    # Readiness
+    ready_timeout_s: float = 2.0
+
+
+GATEWAY_LIMITS = GatewayLimits()

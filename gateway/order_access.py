@@ -1,0 +1,82 @@
+"""Reaching an order: may this caller see it, and is it still what the caller thinks it is."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import orjson
+
+from actors.runtime.envelope import Reply, Status
+from gateway.endpoint import Call
+from gateway.idempotency import command_id
+from gateway.problems import Problem
+from gateway.replies import checked, etag
+from gateway.views import View, consignment_of_task, sees
+from models.decision import Address, Command
+from models.identity import is_order_id, order_of
+
+
+class Found(NamedTuple):
+    """An order that the caller may see: the actor's view and the reply that carried it."""
+
+    view: View
+    reply: Reply
+
+    @property
+    def address(self) -> Address:
+        return Address("order", self.view["id"])
+
+
+async def order_for(call: Call) -> Found:
+    """The order that the path names. Raises Problem: `not_found` also for what the caller may not see, and `stale`
+    if the caller's `If-Match` is not what the order is now."""
+    order = call.params.get("id") or order_of(next(iter(call.params.values()))) or ""
+    return await _visible(call, order)
+
+
+class FoundTask(NamedTuple):
+    """A task that the caller may see, and the order that it is a part of."""
+
+    view: View
+    reply: Reply
+    consignment: View
+
+
+async def task_for(call: Call) -> FoundTask:
+    """The task that the path names. Raises Problem as `order_for` does."""
+    task = call.params["id"]
+    found = await _visible(call, order_of(task) or "" if task.startswith("tsk_") else "")
+    consignment = consignment_of_task(found.view, task)
+    principal = call.principal
+    if consignment is None or (principal.role == "supplier" and consignment["supplier"] != principal.name):
+        raise Problem("not_found")
+    return FoundTask(found.view, found.reply, consignment)
+
+
+async def _visible(call: Call, order: str) -> Found:
+    if not is_order_id(order):
+        raise Problem("not_found")
+    reply = await call.gateway.router.read(Address("order", order))
+    if reply.status is Status.ABSENT:
+        raise Problem("not_found")
+    view: View = orjson.loads(checked(reply).body)
+    if not sees(call.principal, view):
+        raise Problem("not_found")
+    _check_if_match(call, reply.version)
+    return Found(view, reply)
+
+
+def _check_if_match(call: Call, version: int) -> None:
+    wanted = call.headers.get(b"if-match")
+    if wanted is None or wanted.strip() == b"*":
+        return
+    tag = etag(version)[1]
+    if tag not in [part.strip() for part in wanted.split(b",")]:
+        raise Problem("stale", f"The order's ETag is {tag.decode()} now.")
+
+
+async def told(call: Call, order: Address, command: Command) -> Found:
+    """The order after `command`, or after the first command with the same Idempotency-Key. Raises Problem."""
+    own_id = command_id(call)
+    reply = await call.gateway.router.ask(order, command, command_id=own_id.command_id, digest=own_id.digest)
+    return Found(orjson.loads(checked(reply).body), reply)

@@ -1,0 +1,104 @@
+"""Bodies: JSON read once and strictly, or refused with a problem that names the fields."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gateway.problems import FieldError, Problem
+
+ERRORS_SHOWN_MAX = 20
+
+
+class Body(BaseModel):
+    """What every request body has in common: unknown fields are refused, and nothing is coerced."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+B = TypeVar("B", bound=BaseModel)
+
+
+class _Duplicate(ValueError):
+    pass
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _Duplicate
+    return found
+
+
+def _constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+_strict_json = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant)
+
+
+def parse(raw: bytes, model: type[B], nesting_levels_max: int) -> B:
+    """Read a body as `model`. Raises Problem.
+
+    Two passes over the bytes, both in C: pydantic's parser lets a later duplicate of a key win, NaN pass and NUL into
+    strings; Python's finds them. Together they cost 12 us for an order of two lines.
+    """
+    try:
+        text = raw.decode()
+        tree = _strict_json.decode(text)
+    except _Duplicate:
+        raise Problem("malformed", "An object names the same key twice.") from None
+    except (ValueError, RecursionError) as error:
+        raise Problem("malformed", f"The body is not JSON: {type(error).__name__}.") from None
+    if _nested_deeper(raw, nesting_levels_max):
+        raise Problem("malformed", f"The body is nested deeper than {nesting_levels_max} levels.")
+    if "\\u0000" in text and _has_nul(tree):
+        raise Problem("malformed", "NUL characters are not allowed in texts.")
+    try:
+        return model.model_validate_json(raw)
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+def invalid(error: ValidationError) -> Problem:
+    """The problem that tells what is wrong with which fields, without repeating what was sent."""
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    if details[0]["type"] == "json_invalid":
+        return Problem("malformed", "The body is not valid JSON.")
+    errors = [
+        FieldError(".".join(str(part) for part in detail["loc"]) or "body", detail["msg"])
+        for detail in details[:ERRORS_SHOWN_MAX]
+    ]
+    return Problem("invalid", "The request has invalid fields.", errors=errors)
+
+
+def _nested_deeper(raw: bytes, levels_max: int) -> bool:
+    """True if brackets nest deeper than `levels_max`. Few brackets cannot, which is nearly every body."""
+    if raw.count(b"{") + raw.count(b"[") <= levels_max:
+        return False
+    return _depth(json.loads(raw)) > levels_max
+
+
+def _depth(tree: Any) -> int:
+    deepest, level = 0, [tree]
+    while level:
+        containers = [node for node in level if isinstance(node, dict | list)]
+        deepest += bool(containers)
+        level = [child for node in containers for child in (node.values() if isinstance(node, dict) else node)]
+    return deepest
+
+
+def _has_nul(tree: Any) -> bool:
+    left = [tree]
+    while left:
+        node = left.pop()
+        if isinstance(node, str) and "\0" in node:
+            return True
+        if isinstance(node, dict):
+            left.extend(node)
+            left.extend(node.values())
+        elif isinstance(node, list):
+            left.extend(node)
+    return False

@@ -1,0 +1,69 @@
+"""Personal data: sealed before they leave the gateway, unsealed for those who may see them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+import orjson
+
+from gateway.schemas.orders import OrderRequest
+from models.sealing import CannotUnseal, Sealer
+
+WORDS = re.compile(r"\w+")
+SEARCH_WORDS_MAX = 10
+
+
+class SealedCustomer(NamedTuple):
+    """What an order stores of its customer."""
+
+    sealed: str
+    wrapped_key: str
+    email_digest: str
+    search_digests: tuple[str, ...]
+
+
+def seal_customer(sealer: Sealer, order: str, retailer: str, request: OrderRequest) -> SealedCustomer:
+    """Seal customer and address under a data key of the order's own, and make the keyed hashes by which the order is
+    found again: of the e-mail for erasure and search, of each word of the name for search. All of them are the
+    retailer's own, so that nobody can tell whether two retailers have the same customer."""
+    customer = request.customer
+    plain = b'{"customer":%s,"shipping_address":%s}' % (
+        orjson.dumps(present(customer)),
+        orjson.dumps(present(request.shipping_address)),
+    )
+    sealed, wrapped_key = sealer.seal(order, plain)
+    words = dict.fromkeys(word.lower() for word in WORDS.findall(customer.name))
+    return SealedCustomer(
+        sealed,
+        wrapped_key,
+        email_digest(sealer, retailer, customer.email),
+        tuple(sealer.keyed_digest("name-word", f"{retailer}\0{word}") for word in list(words)[:SEARCH_WORDS_MAX]),
+    )
+
+
+def email_digest(sealer: Sealer, retailer: str, email: str) -> str:
+    """The keyed hash under which a retailer's customer is found, however the address was capitalised."""
+    return sealer.keyed_digest("email", f"{retailer}\0{email.strip().lower()}")
+
+
+def present(model: Any) -> dict[str, Any]:
+    """The fields that were given."""
+    return {key: value for key, value in model.__dict__.items() if value is not None}
+
+
+def unseal_customer(sealer: Sealer, order: str, sealed: str, wrapped_key: str) -> dict[str, Any]:
+    """`{customer, shipping_address}`; both None once they were erased, or where the key is not at hand."""
+    try:
+        plain: dict[str, Any] = orjson.loads(sealer.unseal(order, sealed, wrapped_key))
+    except CannotUnseal:
+        return {"customer": None, "shipping_address": None}
+    return plain
+
+
+def unseal_text(sealer: Sealer, order: str, sealed: str, wrapped_key: str) -> str | None:
+    """A text that a person wrote; None once it was erased."""
+    try:
+        return sealer.unseal(order, sealed, wrapped_key).decode()
+    except CannotUnseal:
+        return None

@@ -1,0 +1,116 @@
+"""Placing an order: from a validated body to a durable order, once per idempotency key."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from zlib import crc32
+
+import orjson
+
+from actors.runtime.envelope import Read, Reply, Status
+from actors.runtime.ports import Guard
+from gateway.auth import Principal
+from gateway.catalogue import resolve
+from gateway.context import Gateway
+from gateway.idempotency import placing_key
+from gateway.personal_data import present, seal_customer
+from gateway.problems import FieldError, Problem
+from gateway.replies import checked
+from gateway.schemas.orders import OrderRequest
+from gateway.views import View
+from models.decision import Address
+from models.identity import order_id
+from models.money import is_currency
+from models.order.messages import PlaceOrder
+
+NOT_OF_THE_ORDER = {"idempotency_key": True}
+
+
+class Placed(NamedTuple):
+    """A durable order: its actor's view, the reply that carried it, and the personal data where they are at hand."""
+
+    view: View
+    reply: Reply
+    replayed: bool
+    personal: View | None
+
+
+async def place(
+    gateway: Gateway,
+    principal: Principal,
+    request: OrderRequest,
+    *,
+    key: str,
+    wait_s: float | None,
+    began: float,
+) -> Placed:
+    """Place the order, or find the one that the same key has placed before. Returns once it is durable, or, with
+    `wait_s`, once the saga's first part is over.
+
+    Raises Problem; Overloaded (nothing was accepted); Unanswered (unknown: the same request with the same key may be
+    sent again).
+    """
+    if not is_currency(request.currency):
+        raise Problem("invalid", errors=[FieldError("currency", "This is no ISO 4217 currency.")])
+    services = gateway.services
+    retailer = principal.name
+    random = services.random(14)
+    guard: Guard | None = None
+    if key:
+        home = placing_key(gateway.sealer, retailer, key, services.shards)
+        order = order_id(home.shard, services.wall(), random[:10])
+        digest = gateway.sealer.keyed_digest("body", canonical(request))
+        guard = Guard(home.guard, f"{order} {digest}", gateway.limits.placing_key_ttl_ms)
+    else:
+        order = order_id(crc32(random[10:]) % services.shards, services.wall(), random[:10])
+    command, data_key = await _command(gateway, retailer, request, order, began)
+    reply = await gateway.router.ask(Address("order", order), command, guard=guard, data_key=data_key, watch=wait_s)
+    if reply.status is Status.DUPLICATE:
+        assert guard is not None
+        return await _replayed(gateway, reply, guard, wait_s)
+    checked(reply)
+    personal = {"customer": present(request.customer), "shipping_address": present(request.shipping_address)}
+    return Placed(orjson.loads(reply.body), reply, replayed=False, personal=personal)
+
+
+def canonical(request: OrderRequest) -> str:
+    """The request as JSON in one spelling, so that white space and the order of fields make no other body."""
+    return request.model_dump_json(exclude_defaults=True, exclude=NOT_OF_THE_ORDER)
+
+
+async def _command(
+    gateway: Gateway, retailer: str, request: OrderRequest, order: str, began: float
+) -> tuple[PlaceOrder, str]:
+    terms = await resolve(gateway.views, retailer, request.currency, request.lines, began)
+    customer = seal_customer(gateway.sealer, order, retailer, request)
+    command = PlaceOrder(
+        order=order,
+        retailer=retailer,
+        currency=request.currency,
+        lines=terms.lines,
+        accounts=terms.accounts,
+        fees_bps=terms.fees_bps,
+        payment_method=request.payment_method,
+        allow_partial=request.allow_partial,
+        metadata=request.metadata,
+        sealed=customer.sealed,
+        email_digest=customer.email_digest,
+        search_digests=customer.search_digests,
+    )
+    return command, customer.wrapped_key
+
+
+async def _replayed(gateway: Gateway, duplicate: Reply, guard: Guard, wait_s: float | None) -> Placed:
+    """The key is taken: answer with the order it placed, if the body was the same."""
+    order, _, digest = duplicate.body.decode().strip('"').partition(" ")
+    own, _, own_digest = guard.value.partition(" ")
+    if digest != own_digest:
+        raise Problem("idempotency_key_reused", "This Idempotency-Key has placed an order with another body.")
+    address = Address("order", order)
+    if wait_s is None:
+        reply = await gateway.router.read(address)
+    else:
+        reply = await gateway.router.ask(address, Read(), watch=wait_s)
+    checked(reply)
+    # Our own first try may have come back as a duplicate (its answer was lost on the way): that is no replay.
+    return Placed(orjson.loads(reply.body), reply, replayed=order != own, personal=None)

@@ -1,0 +1,1 @@
+"""The endpoints, by topic. Each module declares `routes`; `gateway.app` serves them all."""

@@ -1,0 +1,93 @@
+"""Running one gateway process: uvicorn on uvloop and httptools."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+BACKLOG_CONNECTIONS_MAX = 4096
+CONNECTIONS_MAX = 20_000
+KEEP_ALIVE_S = 75
+SHUTDOWN_S = 20
+
+App = Callable[[], Coroutine[Any, Any, FastAPI]]
+"""Opens the services and makes the application; awaited inside the server's event loop."""
+Close = Callable[[], Coroutine[Any, Any, None]]
+
+
+def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A socket that listens on host and port (0: any free one). `shared` lets several processes listen on the same
+    port, and the kernel spreads connections over them (SO_REUSEPORT). Raises OSError if the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG_CONNECTIONS_MAX)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def config_of(app: FastAPI) -> uvicorn.Config:
+    """How the gateway wants uvicorn: fast, quiet, and patient with requests that are under way when it stops."""
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=True,
+        backlog=BACKLOG_CONNECTIONS_MAX,
+        limit_concurrency=CONNECTIONS_MAX,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+    )
+
+
+async def serve(listener: socket.socket, app: FastAPI, started: Callable[[], None] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT: then no new connections, and those under way get `SHUTDOWN_S` to end.
+
+    started: called once connections are accepted.
+    """
+    await _Server(config_of(app), started).serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Tells when it has started."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None] | None) -> None:
+        super().__init__(config)
+        self._tell_started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self._tell_started is not None:
+            self._tell_started()
+
+
+def run(open_app: App, close: Close, listener: socket.socket, started: Callable[[], None] | None = None) -> None:
+    """Run a gateway process to its end: open the services, serve, close the services."""
+    import uvloop
+
+    async def main() -> None:
+        app = await open_app()
+        try:
+            await serve(listener, app, started)
+        finally:
+            await close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
