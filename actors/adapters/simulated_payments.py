@@ -8,6 +8,7 @@ a refund above the capture) is trusted to the caller and checked afterwards by t
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from collections import deque
@@ -35,6 +36,8 @@ from models.payments import (
     Unknown,
     Void,
 )
+
+log = logging.getLogger(__name__)
 
 HOLD_MS = 7 * 24 * 3600 * 1000
 """How long a card hold lasts (https://docs.stripe.com/payments/place-a-hold-on-a-payment-method)."""
@@ -121,7 +124,7 @@ class SimulatedPayments:
     def _ripen(self, batch: list[_Started], timer: asyncio.TimerHandle) -> None:
         self._timers.discard(timer)
         if batch is self._batch:
-            self._batch_closes = float("-inf")
+            self._batch, self._batch_closes = [], float("-inf")
         self._ripe.extend(batch)
         if not self._draining:
             self._draining = True
@@ -136,7 +139,10 @@ class SimulatedPayments:
         else:
             self._draining = False
         for started, outcome in zip(slice_, outcomes, strict=True):
-            started.deliver(started.reply_to, self._answer(PaymentAnswer(started.request.key, outcome)))
+            try:
+                started.deliver(started.reply_to, self._answer(PaymentAnswer(started.request.key, outcome)))
+            except Exception:  # one receiver's bug must not swallow the answers of the others
+                log.exception("the outcome of %s could not be delivered", started.request.key)
 
     def _account(self, requests: list[AnyRequest]) -> list[Outcome]:
         """An effect that cannot be entered in the ledger is not answered for: a full disk makes it Unknown."""
