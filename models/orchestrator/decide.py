@@ -19,6 +19,7 @@ from models.orchestrator.messages import (
     SagaRetrying,
     StockAnswered,
     TaskAnswered,
+    Woken,
 )
 from models.orchestrator.outgoing import outgoing
 from models.orchestrator.plan import Plan, phase_of, plan, timers
@@ -47,12 +48,12 @@ def _advance(saga: Saga, command: Advance) -> Decision:
     phase = phase_of(order, busy)
     wake = timers(order, saga, at)
     retried = _nudged(saga, at) if command.nudge else []
-    if not keys and not steps.dropped and busy and not learnt and phase == saga.phase and wake == saga.timers:
-        # Nothing new: what is settled meanwhile is stored with the next step that is.
-        return _sent(saga.learnt, retried, [], notes=tuple(IntentSettled(key=key) for key in over))
     settled = (*saga.noted, *over)
-    if not (settled or keys or steps.dropped or learnt or phase != saga.phase or wake != saga.timers):
-        return _sent(saga.learnt, retried, [])
+    news = keys or steps.dropped or learnt or phase != saga.phase or wake != saga.timers
+    if not news and (not settled or (busy and not any(map(_is_payment, settled)))):
+        # What SKUs and suppliers have answered is stored with the next step: asked again, they answer alike. What
+        # became of a payment is stored at once, with the fact it has become.
+        return _sent(saga.learnt, retried, [], notes=tuple(IntentSettled(key=key) for key in over))
     advanced = SagaAdvanced(
         at=at,
         phase=phase,
@@ -64,6 +65,10 @@ def _advance(saga: Saga, command: Advance) -> Decision:
     )
     new = [intent_of(key, params, at) for key, params in keys.items()]
     return _sent(saga.learnt | learnt, retried, new, advanced)
+
+
+def _is_payment(key: str) -> bool:
+    return STEPS[key[: key.index(":")]].to == "payments"
 
 
 def _learnt(order: Order, saga: Saga) -> dict[str, str]:
@@ -114,7 +119,7 @@ def _tick(saga: Saga, command: Tick) -> Decision:
         joint.append(order_commands.Proceed())
     to = Address("order", saga.learnt["order"]) if joint else Address("", "")
     decision = _sent(saga.learnt, [_again(intent, at) for intent in overdue], [])
-    return changed(decision, joint=tuple(Send(to, each) for each in joint))
+    return changed(decision, notes=(Woken(),), joint=tuple(Send(to, each) for each in joint))
 
 
 def _resume(saga: Saga, command: Resume) -> Decision:

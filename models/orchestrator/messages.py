@@ -120,3 +120,10 @@ class IntentSettled(Event):
     at: Millis = 0
     key: str = ""
     result: str = ""
+
+
+@dataclass(frozen=True)
+class Woken(Event):
+    """A note, never stored: a `Tick` has come, so the next time to wake up is worked out anew."""
+
+    at: Millis = 0

@@ -8,7 +8,7 @@ from typing import Any
 from zlib import crc32
 
 from models.decision import Due, Millis
-from models.orchestrator.messages import IntentSettled, Params, SagaAdvanced, SagaRetrying
+from models.orchestrator.messages import IntentSettled, Params, SagaAdvanced, SagaRetrying, Woken
 from models.orchestrator.tables import REMEMBERED, STEPS
 from models.record import changed
 
@@ -140,7 +140,7 @@ def _advanced(saga: Saga, event: SagaAdvanced) -> Saga:
         attempts=attempts,
         learnt=saga.learnt | event.learnt if event.learnt else saga.learnt,
         timers=timers,
-        wake_at=_wake_at(intents, timers),
+        wake_at=_wake_at(intents, results, timers),
     )
 
 
@@ -158,28 +158,34 @@ def _retrying(saga: Saga, event: SagaRetrying) -> Saga:
         lookup=event.lookup,
     )
     intents = {**saga.intents, name: intent}
-    return changed(saga, intents=intents, wake_at=_wake_at(intents, saga.timers))
+    return changed(saga, intents=intents, wake_at=_wake_at(intents, saga.results, saga.timers))
 
 
 def _settled(saga: Saga, note: IntentSettled) -> Saga:
     name = name_of(note.key)
     if note.result:
         return changed(saga, results={**saga.results, name: note.result})
-    intents = dict(saga.intents)
+    intents, results = dict(saga.intents), saga.results
     intents.pop(name, None)
-    return changed(
-        saga, intents=intents, noted=(*saga.noted, note.key), done=saga.done.union(_remembered((note.key,)))
-    )
+    if name in results:
+        results = {other: result for other, result in results.items() if other != name}
+    done = saga.done.union(_remembered((note.key,)))
+    return changed(saga, intents=intents, noted=(*saga.noted, note.key), results=results, done=done)
 
 
 def _remembered(keys: tuple[str, ...]) -> list[str]:
     return [name_of(key) for key in keys if key[: key.index(":")] in REMEMBERED]
 
 
-def _wake_at(intents: dict[str, Intent], timers: dict[str, Millis]) -> Millis:
-    if not intents and not timers:
-        return 0
-    return min([*(intent.again_at for intent in intents.values()), *timers.values()])
+def _woken(saga: Saga, _note: Woken) -> Saga:
+    """Notes leave `wake_at` alone, so that gathering costs no writes; it may then be too early, once."""
+    return changed(saga, wake_at=_wake_at(saga.intents, saga.results, saga.timers))
 
 
-_FOLDS: dict[type, Any] = {SagaAdvanced: _advanced, SagaRetrying: _retrying, IntentSettled: _settled}
+def _wake_at(intents: dict[str, Intent], results: dict[str, str], timers: dict[str, Millis]) -> Millis:
+    times = [intent.again_at for name, intent in intents.items() if name not in results]
+    times += timers.values()
+    return min(times, default=0)
+
+
+_FOLDS: dict[type, Any] = {SagaAdvanced: _advanced, SagaRetrying: _retrying, IntentSettled: _settled, Woken: _woken}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 Quantities = tuple[tuple[str, int], ...]
 """Pairs of (line id, quantity)."""
@@ -36,9 +37,9 @@ class Tracking:
     tracking_url: str = ""
 
 
-@dataclass(frozen=True)
-class Made:
-    """One transfer that was made to a party: `party` counts the parties of the consignment from 0."""
+class Made(NamedTuple):
+    """One transfer that was made to a party: `party` counts the parties of the consignment from 0. Stored as an array,
+    because there are many."""
 
     consignment: int
     party: int
