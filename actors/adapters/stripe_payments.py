@@ -53,7 +53,7 @@ class StripePayments:
         pace: PaceLimits | None = None,
         calls_in_flight_max: int = CALLS_IN_FLIGHT_MAX,
         effects_in_flight_max: int = LIMITS.effects_in_flight_max,
-        timeout_s: int = CALL_TIMEOUT_S,
+        timeout_s: float = CALL_TIMEOUT_S,
         now: Wall = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         check_credentials(api_key, address)
@@ -147,7 +147,7 @@ def default_pace(api_key: str, address: str) -> PaceLimits:
 class StripeCalls:
     """Single calls: paced, bounded, and with the SDK's errors put into Dray's words."""
 
-    def __init__(self, api_key: str, address: str, pace: PaceLimits, in_flight_max: int, timeout_s: int) -> None:
+    def __init__(self, api_key: str, address: str, pace: PaceLimits, in_flight_max: int, timeout_s: float) -> None:
         stripe.enable_telemetry = False  # it writes an id into the user's home and reports the machine
         self._http = stripe.AIOHTTPClient(timeout=timeout_s)
         self._client = stripe.StripeClient(

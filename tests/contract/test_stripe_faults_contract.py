@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from actors.adapters.pacing import PaceLimits
 from actors.adapters.stripe_intents import APPEARS_WITHIN_MS
 from actors.adapters.stripe_payments import StripePayments
 from actors.runtime.ports import EffectRunner
@@ -39,6 +40,22 @@ def running() -> Iterator[Sandbox]:
 def sandbox(running: Sandbox) -> Sandbox:
     running.reset_faults()
     return running
+
+
+class Configured(Sandbox):
+    """The same sandbox, met by an adapter with other settings."""
+
+    def __init__(self, address: str, **settings: Any) -> None:
+        super().__init__(address)
+        self._settings = settings
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[EffectRunner]:
+        runner = StripePayments(answered, API_KEY, self.address, **self._settings)
+        try:
+            yield runner
+        finally:
+            await runner.close()
 
 
 def effects(sandbox: Sandbox, order: Order) -> dict[str, Any]:
@@ -225,15 +242,6 @@ def test_a_void_without_a_trace_waits_before_it_believes_in_nothing(sandbox: San
     order = Order()
     minted_ms = int(order.id[7:19], 16)
 
-    class Later(Sandbox):
-        @asynccontextmanager
-        async def opened(self) -> AsyncIterator[EffectRunner]:
-            runner = StripePayments(answered, API_KEY, self.address, now=lambda: minted_ms + APPEARS_WITHIN_MS)
-            try:
-                yield runner
-            finally:
-                await runner.close()
-
     async def early(payments: Payments) -> None:
         outcome = await payments.ask(Void(order.key("void"), order.id))
         assert isinstance(outcome, Unknown)
@@ -243,7 +251,7 @@ def test_a_void_without_a_trace_waits_before_it_believes_in_nothing(sandbox: San
         assert await payments.ask(Void(order.key("void"), order.id)) == Done("")
 
     tell(sandbox, early)
-    tell(Later(sandbox.address), late)
+    tell(Configured(sandbox.address, now=lambda: minted_ms + APPEARS_WITHIN_MS), late)
 
 
 def test_a_void_finds_the_hold_by_the_order_alone(sandbox: Sandbox) -> None:
@@ -255,6 +263,47 @@ def test_a_void_finds_the_hold_by_the_order_alone(sandbox: Sandbox) -> None:
         assert effects(sandbox, order) == NOTHING
 
     tell(sandbox, story)
+
+
+def test_a_call_that_hangs_is_unknown_and_its_effect_is_found(sandbox: Sandbox) -> None:
+    order = Order()
+    authorise = order.authorise()
+
+    async def impatient(payments: Payments) -> None:
+        sandbox.inject(latency={"distribution": "constant", "ms": 700})
+        outcome = await payments.ask(authorise)
+        assert isinstance(outcome, Unknown)
+        assert not outcome.stale
+        assert isinstance(await payments.ask(authorise), Throttled), "the first request is still under way"
+
+    async def patient(payments: Payments) -> None:
+        sandbox.reset_faults()
+        await payments.done(authorise)
+        assert effects(sandbox, order) == NOTHING | {"held": [2_000]}
+
+    tell(Configured(sandbox.address, timeout_s=0.2), impatient)
+    tell(sandbox, patient)
+
+
+def test_more_effects_than_may_be_in_flight_are_put_off(sandbox: Sandbox) -> None:
+    async def story(payments: Payments) -> None:
+        outcomes = await asyncio.gather(*[payments.ask(Order().authorise()) for _ in range(5)])
+        assert [type(outcome) for outcome in outcomes] == [Done, Done, Throttled, Throttled, Throttled]
+
+    tell(Configured(sandbox.address, effects_in_flight_max=2), story)
+
+
+def test_what_would_wait_too_long_is_told_how_long(sandbox: Sandbox) -> None:
+    async def story(payments: Payments) -> None:
+        outcomes = await asyncio.gather(*[payments.ask(Order().authorise()) for _ in range(4)])
+        assert isinstance(outcomes[0], Done)
+        assert isinstance(outcomes[1], Done)
+        for outcome in outcomes[2:]:
+            assert isinstance(outcome, Throttled)
+            assert outcome.retry_after_ms > 150
+
+    slow = PaceLimits(rate_start_per_s=10, increase_per_s2=0.0, wait_max_s=0.15)
+    tell(Configured(sandbox.address, pace=slow), story)
 
 
 def test_a_hold_that_waits_for_the_customer_is_cancelled(sandbox: Sandbox) -> None:
