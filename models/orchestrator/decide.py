@@ -23,7 +23,7 @@ from models.orchestrator.messages import (
 )
 from models.orchestrator.outgoing import outgoing
 from models.orchestrator.plan import Plan, phase_of, plan, timers
-from models.orchestrator.state import Intent, Saga, intent_of, patience
+from models.orchestrator.state import Intent, Saga, intent_of, name_of, patience
 from models.orchestrator.tables import KEY_LIFE_MS, STEPS
 from models.order import commands as order_commands
 from models.order.state import Order
@@ -86,11 +86,11 @@ def _learnt(order: Order, saga: Saga) -> dict[str, str]:
 
 def _keys(saga: Saga, steps: Plan) -> dict[str, Any]:
     """The intended steps under their keys: a name that had an attempt before gets the next one."""
-    before = {intent.name: intent.attempt for intent in steps.dropped}
-    return {
-        f"{name}:{max(saga.attempts.get(name, 0), before.get(name, 0)) + 1}": params
-        for name, params in steps.intended.items()
-    }
+    if not steps.dropped and not saga.noted and not saga.attempts:
+        return {f"{name}:1": params for name, params in steps.intended.items()}
+    keys = [*saga.noted, *(intent.key for intent in steps.dropped)]
+    attempts = saga.attempts | {name_of(key): int(key.rpartition(":")[2]) for key in keys}
+    return {f"{name}:{attempts.get(name, 0) + 1}": params for name, params in steps.intended.items()}
 
 
 def _recorded(order: Order, saga: Saga) -> list[str]:

@@ -44,18 +44,24 @@ def run(seed: int) -> World:
 
 
 def _set_the_stage(world: World, dice: random.Random) -> None:
-    world.supplier("north", dice.choice(["auto", "manual"]), dice.choice([None, None, None, 0]))
-    world.supplier("south", dice.choice(["auto", "manual"]))
-    world.stock(n1=dice.choice([100, 100, 100, 1]), n2=100, s1=dice.choice([100, 100, 100, 0]))
+    fine = dice.random() < 0.5
+    modes = ["auto"] if fine else ["auto", "manual"]
+    world.supplier("north", dice.choice(modes), None if fine else dice.choice([None, None, 0]))
+    world.supplier("south", dice.choice(modes))
+    world.stock(n1=100 if fine else dice.choice([100, 100, 1]), n2=100, s1=100 if fine else dice.choice([100, 0]))
     if dice.random() < 0.3:
-        step = dice.choice(["authorise", "capture", "refund", "transfer", "reverse"])
-        world.bank.declines[step] = dice.choice(["card_declined", "authentication_required", "amount_too_small"])
+        late, early = ["refund", "transfer", "reverse"], ["authorise", "capture"]
+        code = dice.choice(["card_declined", "authentication_required", "amount_too_small"])
+        world.bank.declines[dice.choice(late if fine else early)] = code
     lines = [
         a_line(dice.choice(["n1", "n2", "s1"]), dice.randrange(1, 4), dice.choice([0, 1, 333, 1250]), brand)
         for brand in dice.choices(["aurora", "borealis"], k=dice.randrange(1, 5))
     ]
     placing = an_order(*lines, allow_partial=dice.random() < 0.5)
     assert not isinstance(world.tell(placing), Rejected)
+    for _ in range(dice.randrange(80) if fine else 0):
+        if world.post:
+            world.deliver()
 
 
 def _somebody_acts(world: World, dice: random.Random) -> None:
@@ -93,6 +99,12 @@ def _somebody_acts(world: World, dice: random.Random) -> None:
                 refund=inner_id("rfd", ORDER_ID, fresh),
                 refund_amount=dice.choice([0, 5]),
             ),
+            m.AddEvidence(**retailer, dispute=some_dispute, evidence=fresh, sealed="..."),
+            m.PostMessage(**retailer, message=fresh, to="supplier", sealed="..."),
+            m.StripeHint(type="charge.dispute.created", object="dp_1", amount=10, reason="fraudulent"),
+            m.StripeHint(type="charge.dispute.closed", object="dp_1", status=dice.choice(["won", "lost"])),
+            m.StripeHint(type="charge.refunded", object="ch_1", amount=10**9 if dice.random() < 0.1 else 0),
+            m.StripeHint(type="payment_intent.succeeded", object="pi_1"),
         ]
     )
     decision = world.tell(command)
@@ -129,7 +141,8 @@ def _audit_payment(world: World) -> None:
     assert bank.hold == 0, "an orphan hold"
     assert captured(order) == bank.captured
     failed = any(refund.status == "failed" for refund in order.refunds)
-    assert refunded(order) == sum(bank.refunds.values())
+    chargebacks = sum(refund.amount for refund in order.refunds if refund.stripe_id == "dp_1")
+    assert refunded(order) == sum(bank.refunds.values()) + chargebacks
     assert not any(refund.status == "pending" for refund in order.refunds)
     if headline(order) == "cancelled":
         fees = sum(c.fee for c in order.consignments)
@@ -188,11 +201,13 @@ def _audit_stock(world: World) -> None:
 
 
 def _audit_tasks(world: World) -> None:
-    """A6: no supplier has a task that the order has ended."""
+    """A6: no supplier has a task that the order has ended. (One who accepts before its offer has arrived, and whose
+    offer was then lost, does not list a task that it has.)"""
     for consignment in world.order.consignments:
         supplier = world.state(Address("supplier", consignment.supplier))
         task = inner_id("tsk", ORDER_ID, consignment.number)
-        assert (supplier.live.get(task) is not None) == (consignment.live and consignment.status != "delivered")
+        listed = supplier.live.get(task) is not None
+        assert listed <= (consignment.live and consignment.status != "delivered")
 
 
 @pytest.mark.parametrize("block", range(8))
