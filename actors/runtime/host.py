@@ -123,7 +123,7 @@ class HostCore:
         if owned is None:
             return
         owned.closing = True
-        while owned.commit is not None or owned.accumulating:
+        while self.cells.get(cell) is owned and (owned.commit is not None or owned.accumulating):
             self.dirty()
             await asyncio.sleep(0.002)
         self.drop(owned)

@@ -318,6 +318,27 @@ def test_a_cell_is_handed_over_without_losing_a_command() -> None:
     in_town(story)
 
 
+def test_letting_a_cell_go_ends_when_another_owner_has_taken_it_meanwhile() -> None:
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann", 0)
+        host = town.hosts["h0"]
+        cell = host.cell_of(ann)
+        host.journal.faults = lambda operation, _cell: (  # type: ignore[attr-defined]
+            Fault.LOST_REQUEST if operation == "commit" else Fault.NONE
+        )
+        asked = asyncio.ensure_future(town.router.ask(ann, Deposit(amount=1)))
+        await asyncio.sleep(0.02)
+        letting_go = asyncio.ensure_future(host.disown(cell))
+        other = await town.start_host("h1", [])
+        await other.own(cell)
+        host.journal.faults = None  # type: ignore[attr-defined]
+        await asyncio.wait_for(letting_go, 5)
+        town.where[cell.shard] = "h1"
+        assert body(await asked)["balance"] == 1
+
+    in_town(story, limits=replace(LIMITS, commit_retry_s=0.001))
+
+
 def test_a_dedicated_actor_has_a_host_and_an_owner_record_of_its_own() -> None:
     async def story(town: Town) -> None:
         vip = await opened(town, "vip", 5)
