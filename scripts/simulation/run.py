@@ -1,0 +1,204 @@
+"""One run: a world is made from a seed, goes through a storm, heals, comes to rest, and is judged."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from random import Random
+
+from actors.kinds import KINDS
+from actors.parking import park
+from actors.runtime.limits import LIMITS
+from actors.runtime.ports import EffectRunner
+from models.orchestrator.messages import PaymentAnswered
+from scripts.simulation import invariants
+from scripts.simulation.bank import Bank
+from scripts.simulation.client import Client, Impatient, Receipts
+from scripts.simulation.clock import WallClock
+from scripts.simulation.cluster import Cluster
+from scripts.simulation.disk import Disk
+from scripts.simulation.faults import Chaos, fault_plan
+from scripts.simulation.history import History
+from scripts.simulation.host import System
+from scripts.simulation.network import Network
+from scripts.simulation.payments import Counter, LinePayments
+from scripts.simulation.scenario import scenario
+from scripts.simulation.shoppers import People
+from scripts.simulation.trace import Trace
+from scripts.simulation.virtual_loop import Process, Stalled, VirtualLoop
+from scripts.simulation.weather import CALM, Weather, storm
+
+LATEST_S = 20.0
+"""Longer than any message, request or payment can be on its way."""
+
+REST_S_MAX = 900.0
+"""Virtual seconds that a healed world gets to come to rest."""
+
+SIMULATED_LIMITS = replace(
+    LIMITS,
+    due_poll_s=0.5,
+    router_sweep_s=0.5,
+    resident_idle_s=4.0,
+    resident_actors_max=30,
+    load_batch_actors_max=8,
+    due_batch_actors_max=8,
+    commit_groups_max=8,
+    call_timeout_s=6.0,
+)
+"""Small bounds, so that a small world meets them."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one seed. `digest` is the trace's: the same seed always has the same."""
+
+    seed: int
+    violations: tuple[str, ...]
+    digest: str
+    events: int
+    orders: int
+    virtual_s: float
+    trace: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        return not self.violations
+
+
+def simulate(seed: int, *, keep_trace: bool = False) -> Verdict:
+    """Run one seed to its end. Deterministic: neither the machine, nor the time, nor the hash seed matters."""
+    collecting = gc.isenabled()
+    gc.disable()  # when destructors run must not depend on what ran before
+    muted = _mute()
+    loop = VirtualLoop()
+    asyncio.set_event_loop(loop)
+    try:
+        return loop.run_until_complete(_World(loop, seed, keep_trace).run())
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+        muted()
+        if collecting:
+            gc.enable()
+
+
+def _mute() -> Callable[[], None]:
+    """Storms would fill the log. Returns what undoes it."""
+    logger = logging.getLogger("dray")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    return lambda: logger.setLevel(level)
+
+
+class _World:
+    """Everything of one run, wired."""
+
+    def __init__(self, loop: VirtualLoop, seed: int, keep_trace: bool) -> None:
+        def random(part: str) -> Random:
+            return Random(f"{seed}/{part}")
+
+        self._loop = loop
+        self._seed = seed
+        self.plan = scenario(random("scenario"))
+        self.storm = storm(random("weather"))
+        self.trace = Trace(keep_trace)
+        self.clock = WallClock(loop)
+        self.network = Network(loop, random("network"), self.trace)
+        self.disk = Disk(loop, random("disk"), self.trace, self.clock.now)
+        self.history = History(self.disk.store, self.plan.shards)
+        self.bank = Bank(self.clock.now)
+        self.counter = Counter(loop, random("counter"), self.trace, self.bank)
+        self.kinds = {name: replace(kind, snapshot_after_events=min(kind.snapshot_after_events, 6))
+                      for name, kind in KINDS.items()}
+        system = System(
+            self.kinds,
+            SIMULATED_LIMITS,
+            self.network,
+            self.disk,
+            shards=self.plan.shards,
+            dedicated=self.plan.dedicated,
+            park=park,
+            runners=self._runners,
+        )
+        self.cluster = Cluster(
+            loop, random("cluster"), self.trace, self.clock, system, skew_ms=self.plan.skew_ms
+        )
+        self.disk.witnesses.append(self.history.witness)
+        self.chaos = Chaos(
+            loop, random("faults"), self.trace, fault_plan(random("plan")), self.cluster, self.disk, self.clock,
+            self.plan.hosts, self.plan.gateways,
+        )
+        self.receipts = Receipts()
+        client = Client(
+            self.cluster, random("client"), self.trace, self.receipts, self.clock.now, self.plan.shards
+        )
+        self.people = People(client, random("people"), self.plan)
+
+    def _runners(self, process: Process) -> dict[str, EffectRunner]:
+        return {"payments": LinePayments(self.counter, process, lambda answer: PaymentAnswered(answer=answer))}
+
+    async def run(self) -> Verdict:
+        problems = []
+        try:
+            self.chaos.start_all()
+            await self.people.open_shop()
+            self._weather(self.storm)
+            lives = asyncio.ensure_future(self.people.live())
+            ends_s = self._loop.time() + self.plan.storm_s
+            await self.chaos.rage(ends_s)
+            await asyncio.sleep(max(0.0, ends_s - self._loop.time()))
+            self._weather(CALM)
+            self.chaos.heal()
+            await lives
+            if not await self._rest():
+                problems.append(f"A10: no rest within {REST_S_MAX:.0f} s")
+        except (Impatient, Stalled) as error:
+            problems.append(f"A10: {error}")
+        problems += [f"A10: {accident}" for accident in self._loop.accidents]
+        problems += invariants.judge(self._evidence())
+        return Verdict(
+            self._seed,
+            tuple(problems),
+            self.trace.digest(),
+            self.trace.events,
+            len(self.history.kind("order")),
+            self._loop.time(),
+            tuple(self.trace.lines),
+        )
+
+    def _weather(self, weather: Weather) -> None:
+        self.network.weather = self.disk.weather = self.counter.weather = self.cluster.weather = weather
+
+    async def _rest(self) -> bool:
+        """Wait until nothing is left to do, and longer than anything can still be on its way. When all that is left
+        waits for its time, the wall clock is moved there."""
+        began_s = still_since_s = self._loop.time()
+        before: object = None
+        while self._loop.time() - began_s < REST_S_MAX:
+            await asyncio.sleep(1.0)
+            self.chaos.start_missing()
+            left = invariants.pending(self.disk.store, self.clock.now())
+            now = (sum(map(len, self.history.of.values())), len(left))
+            if now != before:
+                before, still_since_s = now, self._loop.time()
+            elif self._loop.time() - still_since_s >= LATEST_S:
+                if not left:
+                    return True
+                self.clock.jump(max(0.0, (min(due.at for _, due in left) - self.clock.now()) / 1000))
+                still_since_s = self._loop.time()
+        return False
+
+    def _evidence(self) -> invariants.Evidence:
+        return invariants.Evidence(
+            self.history,
+            self.bank,
+            self.receipts,
+            self.disk.store,
+            self.kinds,
+            list(self.cluster.hosts.values()),
+            self.plan,
+            self.clock.now(),
+        )
