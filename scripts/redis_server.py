@@ -137,15 +137,16 @@ def start(data_dir: Path, *, binary: Path | None = None, options: Sequence[str] 
         arguments = [f for name, value in SETTINGS.items() for f in (f"--{name}", value)]
         command = [str(binary), *arguments, "--dir", str(directory), "--unixsocket", path, *options]
         # The server inherits the lock: as long as it lives, nobody else starts one here.
-        process = subprocess.Popen(
-            command,
-            cwd=directory,
-            pass_fds=(lock,),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        with (directory / "redis.log").open("ab") as log:  # complaints about its settings do not go to its own log
+            process = subprocess.Popen(
+                command,
+                cwd=directory,
+                pass_fds=(lock,),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for Dray, which stops Redis last
+            )
     finally:
         os.close(lock)
     try:
@@ -233,7 +234,7 @@ def _socket_path(directory: Path) -> str:
 
 def _await_ready(path: str, process: subprocess.Popen[bytes], directory: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
-    while _ping(path) != b"+PONG":
+    while _ping(path) not in (b"+PONG", b"-NOAU"):  # not -LOADING
         if process.poll() is not None:
             raise RedisServerError(f"Redis ended with {process.returncode}; its log ends with:\n{_log_end(directory)}")
         if time.monotonic() > deadline:

@@ -142,20 +142,16 @@ class RedisJournal:
         keys = self._keys(cell.shard)
         names = [str(address) for address in addresses]
         homes = [str(home_of(address)) for address in addresses]
-        commands = [
-            pack("SMISMEMBER", keys.dedicated, *homes),
-            pack("HMGET", keys.bases, *names),
-            pack("HMGET", *keys.snapshots, *names),
-            pack("HMGET", *keys.data_keys, *names),
-            *[pack("LRANGE", keys.events + name, 0, -1) for name in names],
-        ]
-        dedicated, bases, snapshots, data_keys, *events = await self._transaction(keys, commands)
+        lists = [keys.events + name for name in names]
+        records = (keys.dedicated, keys.bases, *keys.snapshots, *keys.data_keys, *lists)
+        command = self._script("load", records, *names, *homes)
+        dedicated, bases, snapshots, data_keys, *events = await self._one(keys, command)
         if not cell.actor and any(dedicated):
             # They are dedicated no longer, or the pooled owner would not ask: fence their hosts, then look again.
             actors = sorted({home for home, is_one in zip(homes, dedicated, strict=True) if is_one})
             owners = [keys.own(actor) for actor in actors]
             await self._one(keys, self._script("retire", (keys.dedicated, *owners), *actors))
-            _, bases, snapshots, data_keys, *events = await self._transaction(keys, commands)
+            _, bases, snapshots, data_keys, *events = await self._one(keys, command)
         return [record_of(*parts) for parts in zip(bases, snapshots, events, data_keys, strict=True)]
 
     async def due(self, cell: Cell, until: Millis, limit: int) -> Sequence[DueEntry]:
@@ -276,18 +272,6 @@ class RedisJournal:
         if isinstance(answer, Refusal):
             raise JournalUnavailable(self._failed(answer).cause)
         return answer
-
-    async def _transaction(self, keys: ShardKeys, commands: Sequence[bytes]) -> list[Answer]:
-        if self._moved:
-            await self._learn_moves()
-        try:
-            answers = await self._wire.node(keys.tag).call(commands, together=True)
-        except JournalMismatch as fault:
-            raise JournalUnavailable(str(fault)) from fault
-        for answer in answers:
-            if isinstance(answer, Refusal):
-                raise JournalUnavailable(self._failed(answer).cause)
-        return answers
 
     async def _own_entries(self, cell: Cell, keys: ShardKeys) -> list[DueEntry]:
         """A dedicated cell's entries: those of its actor and its companions."""
