@@ -223,6 +223,14 @@ def refusal_of(error: stripe.StripeError) -> Refusal:
     )
 
 
+def verify_signature(payload: bytes, header: str, secret: str, tolerance_s: int) -> None:
+    """Raises ValueError unless the Stripe-Signature `header` was made with `secret` for these bytes, and lately."""
+    try:
+        stripe.WebhookSignature.verify_header(payload, header, secret, tolerance_s)
+    except stripe.SignatureVerificationError as error:
+        raise ValueError(error.user_message or "the signature does not fit") from None
+
+
 def _milliseconds(retry_after: str | None) -> int:
     try:
         return max(0, int(float(retry_after or 0) * 1000))
