@@ -46,7 +46,7 @@ class Spawner(Protocol):
         ...
 
 
-@dataclass
+@dataclass(eq=False)
 class _Peer:
     """One open connection."""
 

@@ -1,0 +1,182 @@
+"""The composition root: the one place where ports meet their adapters. Hosts, the director and gateways are built here
+from a `scripts.spec`, which travels to every process of the system.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Any
+
+from actors.adapters import ray_cluster
+from actors.adapters.host_link import HostLink
+from actors.adapters.placement_link import PlacementLink
+from actors.adapters.ray_transport import RayTransport
+from actors.adapters.redis_journal import RedisJournal
+from actors.adapters.simulated_payments import SimulatedPayments
+from actors.kinds import KINDS
+from actors.parking import park
+from actors.runtime.host import HostCore
+from actors.runtime.ports import Cell, EffectRunner, HostUnavailable, Placement, Runners
+from actors.runtime.router import Router, is_dedicated
+from models.decision import Millis
+from models.orchestrator.messages import PaymentAnswered
+from models.payments import PaymentAnswer
+
+log = logging.getLogger("dray")
+
+SANDBOX_KEY = "sk_test_dray_sandbox"
+STREAM_KINDS = frozenset({"order"})
+"""Kinds whose events the read side follows."""
+
+FOREIGN_PAUSE_S = 5.0
+LOG_BYTES_MAX = 20_000_000
+
+
+def wall() -> Millis:
+    return time.time_ns() // 1_000_000
+
+
+# --- hosts -----------------------------------------------------------------------------------------------------------
+
+
+async def open_journal(spec: Mapping[str, Any]) -> RedisJournal:
+    """Connect, and prove that this journal is of this system. Raises JournalMismatch and JournalUnavailable."""
+    journal = RedisJournal(spec["redis"], stream_kinds=STREAM_KINDS)
+    await journal.open()
+    await journal.claim(spec["shards"])
+    return journal
+
+
+async def open_director_journal(spec: Mapping[str, Any]) -> RedisJournal:
+    """The director only reads leases."""
+    log_to_file(spec, "director")
+    return await open_journal(spec)
+
+
+def answer_payment(answer: PaymentAnswer) -> PaymentAnswered:
+    """The command that takes a payment's outcome back to its orchestrator."""
+    return PaymentAnswered(answer=answer)
+
+
+def payments(spec: Mapping[str, Any]) -> EffectRunner:
+    """The Payments port that the configuration asks for. Raises ValueError for a key and a server that must not meet."""
+    if spec["payments"] == "simulated":
+        ledger = Path(spec["ledger"]) if spec["ledger"] else None
+        return SimulatedPayments(answer_payment, spec["simulated_latency_ms"], ledger)
+    from actors.adapters.stripe_payments import StripePayments
+
+    key = SANDBOX_KEY if spec["payments"] == "sandbox" else os.environ.get("STRIPE_API_KEY", "")
+    return StripePayments(answer_payment, key, spec["stripe_url"])
+
+
+class Reach:
+    """A process's way to every actor: placement, transport and router, wired together."""
+
+    def __init__(self, spec: Mapping[str, Any], name: str) -> None:
+        self.transport = RayTransport()
+        self.directory = PlacementLink(ray_cluster.DirectorFinder(), gone=self.transport.gone)
+        self.router = Router(
+            self.transport,
+            self.directory,
+            name=name,
+            shards=spec["shards"],
+            wall=wall,
+            homes={kind.name: kind.home for kind in KINDS.values() if kind.home},
+        )
+        self.directory.changed = self._placed
+
+    def _placed(self, placement: Placement) -> None:
+        self.router.placement = placement
+
+    async def open(self) -> None:
+        """Raises HostUnavailable if the director is not heard of."""
+        self.directory.start()
+        await self.router.start()
+
+    async def close(self) -> None:
+        await self.router.close()
+        await self.directory.close()
+
+
+class Hosted:
+    """A running host: what the Ray actor calls."""
+
+    def __init__(self, spec: Mapping[str, Any], name: str, cell: Cell | None, journal: RedisJournal) -> None:
+        owner = f"{name}/{secrets.token_hex(6)}"
+        rules = frozenset(spec["dedicated"])
+        runners: Runners = {"payments": payments(spec)}
+        self.journal = journal
+        self.reach = Reach(spec, owner)
+        self.core = HostCore(
+            KINDS,
+            journal,
+            runners,
+            owner=owner,
+            shards=spec["shards"],
+            wall=wall,
+            tell=self.reach.router.tell,
+            park=park,
+            dedicated=lambda home: is_dedicated(rules, home),
+            on_lost=lambda lost: self.link.lost(lost),
+            on_foreign=self._wake,
+        )
+        self.link = HostLink(self.core, name, ray_cluster.DirectorFinder(), cell=cell)
+        self._waking: dict[Cell, asyncio.Task[None]] = {}
+
+    async def open(self) -> None:
+        await self.core.start()
+        self.reach.directory.start()
+        self.link.start()
+        self._routing = asyncio.get_running_loop().create_task(self.reach.router.start())
+
+    async def deliver(self, batch: bytes) -> bytes:
+        return await self.core.deliver(batch)
+
+    def status(self) -> dict[str, Any]:
+        return self.core.status()
+
+    async def close(self) -> None:
+        await self.link.close()
+        await self.core.close()
+        await self.reach.close()
+        await self.journal.close()
+
+    def _wake(self, cell: Cell) -> None:
+        """See to it that a dedicated actor which has something to do has its host; not more often than it can help."""
+        if cell not in self._waking:
+            self._waking[cell] = asyncio.get_running_loop().create_task(self._find(cell))
+
+    async def _find(self, cell: Cell) -> None:
+        try:
+            await self.reach.directory.host_of(cell)
+        except HostUnavailable as error:
+            log.warning("%s has something to do and no host: %s", cell.actor, error)
+        await asyncio.sleep(FOREIGN_PAUSE_S)
+        self._waking.pop(cell, None)
+
+
+async def open_host(spec: Mapping[str, Any], name: str, cell: Cell | None) -> Hosted:
+    """Build and start a host inside its Ray actor."""
+    log_to_file(spec, name.replace(":", "-"))
+    hosted = Hosted(spec, name, cell, await open_journal(spec))
+    await hosted.open()
+    return hosted
+
+
+def log_to_file(spec: Mapping[str, Any], name: str) -> None:
+    """Log where an operator looks: in the data directory, where there is one, else on standard error."""
+    handler: logging.Handler = logging.StreamHandler()
+    if spec["logs"]:
+        safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+        handler = RotatingFileHandler(Path(spec["logs"]) / f"{safe}.log", maxBytes=LOG_BYTES_MAX, backupCount=2)
+    logging.basicConfig(
+        level=spec["log_level"].upper(), handlers=[handler], force=True,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )  # fmt: skip

@@ -1,0 +1,53 @@
+"""What every process of one system is built from. Imports nothing heavy: the command line and `up` use it, too."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from scripts.settings import Settings
+
+HOST_FACTORY = "scripts.composition:open_host"
+JOURNAL_FACTORY = "scripts.composition:open_director_journal"
+
+
+class Spec(TypedDict):
+    """What every process of one system is built from. Secrets are not in it: each process has them in its environment.
+
+    stripe_url: of the sandbox, or of the server that `--stripe-url` names; '' means Stripe itself.
+    logs, ledger, endpoint_file: paths on this machine; '' where nodes do not share one.
+    """
+
+    shards: int
+    hosts: int
+    dedicated: list[str]
+    redis: str
+    payments: str
+    stripe_url: str
+    simulated_latency_ms: float
+    ledger: str
+    logs: str
+    log_level: str
+    endpoint_file: str
+    host_factory: str
+    journal_factory: str
+
+
+def spec_of(settings: Settings, redis: str, stripe_url: str) -> Spec:
+    """The spec of a system with these settings; `redis` and `stripe_url` as they have turned out."""
+    data = settings.data.resolve()
+    alone = not settings.address
+    return Spec(
+        shards=settings.shards,
+        hosts=settings.hosts,
+        dedicated=sorted({rule.strip() for rule in settings.dedicated.split(",") if rule.strip()}),
+        redis=redis,
+        payments=settings.payments,
+        stripe_url=stripe_url,
+        simulated_latency_ms=settings.simulated_latency_ms,
+        ledger=str(data / "simulated-ledger.jsonl") if alone else "",
+        logs=str(settings.logs.resolve()) if alone else "",
+        log_level=settings.log_level,
+        endpoint_file=str(data / "director.json") if alone else "",
+        host_factory=HOST_FACTORY,
+        journal_factory=JOURNAL_FACTORY,
+    )

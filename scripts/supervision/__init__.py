@@ -1,0 +1,1 @@
+"""What `up` starts and looks after: processes, a Ray head, demo tenants."""

@@ -1,0 +1,118 @@
+"""A Ray cluster of one machine, on the loopback interface alone, beside any other Ray on it.
+
+It runs in a session of its own, which is how all of it is found again and ended: `ray stop` would end every Ray.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.supervision.processes import ProcessName, stop, tail
+
+START_TIMEOUT_S = 60
+OBJECT_STORE_BYTES = 80_000_000  # the least Ray takes; batches travel inline
+ESSENTIAL = ("gcs_server", "raylet")
+STOP_WITHIN_S = 4.0
+DIRECTORY_PREFIX = "dray-"  # Ray's socket paths leave it 45 characters
+
+ENVIRONMENT = {
+    # Loopback only: see actors.adapters.ray_cluster.LOOPBACK_ONLY.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Hosts are the work itself, not a batch job behind it.
+    "RAY_worker_niceness": "0",
+    "RAY_enable_metrics_collection": "0",
+    "RAY_DISABLE_IMPORT_WARNING": "1",
+}
+
+
+TOKEN_BYTES = 32
+
+
+def environment(token: Path) -> dict[str, str]:
+    """What every process of the cluster, and every driver, has in its environment. The token, made at the first call,
+    keeps other users of this machine out: whoever can talk to Ray can run code."""
+    if not token.exists():
+        descriptor = os.open(token, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(TOKEN_BYTES))
+    return {**ENVIRONMENT, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token.resolve())}
+
+
+class RayHeadError(Exception):
+    """Ray could not be started; the message carries what it said."""
+
+
+@dataclass(frozen=True)
+class RayHead:
+    """A running head. dashboard: its address, or ''."""
+
+    name: ProcessName
+    address: str
+    dashboard: str
+    directory: Path
+
+    def alive(self) -> bool:
+        """True while the processes that everything hangs on run."""
+        running = {process.name() for process in self.name.members()}
+        return all(any(name.startswith(essential) for name in running) for essential in ESSENTIAL)
+
+    def stop(self) -> None:
+        stop_session(self.name, self.directory)
+
+
+def start(log: Path, token: Path, *, dashboard: bool) -> RayHead:
+    """Start a head that admits whoever has the token, and wait until it can be joined. Raises RayHeadError."""
+    directory = Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX, dir="/tmp"))  # noqa: S108 - private, and short enough
+    port = free_port()
+    command = [
+        sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--node-ip-address=127.0.0.1", "--port=0",
+        f"--temp-dir={directory}", f"--object-store-memory={OBJECT_STORE_BYTES}", "--num-cpus=0", "--num-gpus=0",
+        "--disable-usage-stats", "--include-log-monitor=false", "--min-worker-port=0", "--max-worker-port=0",
+        "--dashboard-agent-listen-port=0", f"--include-dashboard={str(dashboard).lower()}",
+        f"--dashboard-port={port}",
+    ]  # fmt: skip
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            env={**os.environ, **environment(token)}, start_new_session=True,
+        )  # fmt: skip
+    name = ProcessName.of(process.pid, session=True)
+    try:
+        code = process.wait(START_TIMEOUT_S)
+    except BaseException:
+        stop_session(name, directory)
+        raise
+    if code:
+        stop_session(name, directory)
+        raise RayHeadError(f"`ray start` ended with {code}:\n{tail(log)}")
+    address = (directory / "ray_current_cluster").read_text().strip()
+    return RayHead(name, address, f"http://127.0.0.1:{port}" if dashboard else "", directory)
+
+
+def stop_session(name: ProcessName, directory: Path) -> None:
+    """End everything of a head, then its files. The raylet goes first: it ends its workers in good order."""
+    raylets = [ProcessName.of(p.pid) for p in name.members() if p.name().startswith("raylet")]
+    stop(raylets, within_s=STOP_WITHIN_S)
+    stop([name], within_s=STOP_WITHIN_S)
+    stop([name], first=signal.SIGKILL)  # whatever was born meanwhile
+    if directory.name.startswith(DIRECTORY_PREFIX):
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def free_port() -> int:
+    """A port that nobody listens on, outside the range from which outgoing connections are made."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,350 @@
+"""`up`: starts everything in the order that costs the least time, looks after it, and ends it.
+
+Nothing here is needed for an order to go on: if this process is killed the system runs on, unsupervised, until the next
+`up` or `down` finds it in `run.json`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import FrameType
+
+from scripts import redis_server, run_state
+from scripts.run_state import RunState
+from scripts.settings import Settings
+from scripts.spec import Spec, spec_of
+from scripts.supervision import leftovers, ray_head
+from scripts.supervision.processes import Child, ProcessName, tail
+from scripts.supervision.ray_head import RayHead, RayHeadError, free_port
+
+START_TIMEOUT_S = 60.0
+WATCH_S = 0.2
+BACKOFF_FIRST_S = 0.2
+BACKOFF_MAX_S = 10.0
+STEADY_S = 30.0  # a process that has run for so long may die again without waiting longer
+
+Say = Callable[[str], None]
+
+
+class CannotStart(Exception):
+    """The system could not be started; the message says why and what to do."""
+
+
+class Supervisor:
+    """One `up`, from start to end. `say` prints a line for the operator."""
+
+    def __init__(self, settings: Settings, say: Say) -> None:
+        self._settings = settings
+        self._say = say
+        self._state = RunState(ProcessName.of(os.getpid()), payments=settings.payments, shards=settings.shards)
+        self._children: dict[str, Child] = {}
+        self._redis: redis_server.RunningRedis | None = None
+        self._ray: RayHead | None = None
+        self._spec: Spec | None = None
+        self._reserved: socket.socket | None = None
+        self._stopping = False
+        self._ray_environment: dict[str, str] = {}
+        self._restarts: dict[str, tuple[float, float]] = {}  # role -> (last start, next pause)
+
+    def run(self) -> int:
+        """Until a signal comes; 0 if all ended in good order, 1 if it could not start."""
+        with self._signals(), run_state.held(self._settings):
+            try:
+                self._start()
+                self._watch()
+            except (CannotStart, RayHeadError, redis_server.RedisServerError) as error:
+                self._fail(str(error))
+                return 1
+            finally:
+                self._stop()
+        return 0
+
+    # --- starting -----------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        began = time.monotonic()
+        settings = self._settings
+        if leftovers.stop_all(settings, run_state.read(settings)):
+            self._say("ended what an earlier run had left behind")
+        self._reserve_port()
+        self._save()
+        if not settings.address:
+            self._ray_environment = ray_head.environment(settings.ray_token)
+        with ThreadPoolExecutor(3) as pool:
+            redis = pool.submit(self._start_redis)
+            ray = pool.submit(self._start_ray)
+            for number in range(settings.gateways):
+                self._start_child(f"gateway-{number}", ["-m", "scripts.gateway_process"])
+            deploy = self._start_child("deploy", ["-m", "scripts.deploy"])
+            self._start_sandbox()
+            self._await(redis, ray)
+        self._spec = spec_of(settings, self._state.redis, self._state.stripe_url)
+        self._tell_gateways()
+        self._deploy(deploy)
+        self._await_ready()
+        self._state.ready = True
+        self._save()
+        self._announce(time.monotonic() - began)
+
+    def _reserve_port(self) -> None:
+        """Keep the port for our gateways, without listening; refuse one that somebody else uses."""
+        settings = self._settings
+        family = socket.AF_INET6 if ":" in settings.bind else socket.AF_INET
+        try:
+            with socket.socket(family) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((settings.bind, settings.port))
+                probe.listen(1)
+                port = probe.getsockname()[1]
+        except OSError as error:
+            raise CannotStart(
+                f"{settings.bind}:{settings.port} cannot be used ({error.strerror}): choose another with --port"
+            ) from error
+        self._reserved = socket.socket(family)
+        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._reserved.bind((settings.bind, port))
+        reachable = "127.0.0.1" if settings.bind in ("127.0.0.1", "0.0.0.0") else settings.bind  # noqa: S104
+        self._port, self._state.url = port, f"http://{reachable}:{port}"
+
+    def _start_redis(self) -> None:
+        if self._settings.redis:
+            self._state.redis = self._settings.redis
+            return
+        self._redis = redis_server.start(self._settings.data)
+        self._state.redis = self._redis.url
+        self._state.processes["redis"] = ProcessName.of(self._redis.pid)
+
+    def _start_ray(self) -> None:
+        if self._settings.address:
+            self._state.ray = self._settings.address
+            return
+        self._ray = ray_head.start(
+            self._settings.logs / "ray.log", self._settings.ray_token, dashboard=self._settings.wants_dashboard
+        )
+        self._state.ray, self._state.ray_dashboard = self._ray.address, self._ray.dashboard
+        self._state.ray_directory = str(self._ray.directory)
+        self._state.processes[leftovers.RAY] = self._ray.name
+
+    def _start_sandbox(self) -> None:
+        settings = self._settings
+        if settings.payments != "sandbox":
+            self._state.stripe_url = settings.stripe_url
+            if settings.payments == "simulated":
+                self._state.ledger = str(settings.data.resolve() / "simulated-ledger.jsonl")
+            return
+        if not self._state.stripe_url:
+            self._state.stripe_url = f"http://127.0.0.1:{settings.sandbox_port or free_port()}"
+        self._state.sandbox_data = str(settings.data.resolve() / "sandbox")
+        port = self._state.stripe_url.rpartition(":")[2]
+        command = ["-m", "scripts.sandbox", "--port", port, "--data", self._state.sandbox_data]
+        command += ["--faults", settings.sandbox_faults] if settings.sandbox_faults else []
+        command += ["--seed", str(settings.sandbox_seed)] if settings.sandbox_seed else []
+        self._start_child("sandbox", command)
+
+    def _start_child(self, role: str, arguments: list[str]) -> Child:
+        child = Child(
+            [sys.executable, *arguments], self._settings.logs / f"{role}.log",
+            {**self._ray_environment, "PYTHONUNBUFFERED": "1"},
+        )  # fmt: skip
+        self._children[role] = child
+        self._state.processes[role] = child.name
+        self._restarts[role] = (time.monotonic(), self._restarts.get(role, (0.0, BACKOFF_FIRST_S))[1])
+        self._save()
+        return child
+
+    def _await(self, *started: Future[None]) -> None:
+        """Until what was started in threads runs. Raises what went wrong there, and CannotStart when told to stop."""
+        for future in started:
+            while not future.done():
+                self._check_stopping()
+                time.sleep(0.01)
+            future.result()
+        self._save()
+
+    def _tell_gateways(self) -> None:
+        for role, child in self._children.items():
+            if role.startswith("gateway-"):
+                self._tell_gateway(role, child)
+
+    def _tell_gateway(self, role: str, child: Child) -> None:
+        told = {
+            "spec": self._spec, "ray": self._state.ray, "bind": self._settings.bind, "port": self._port,
+            "number": int(role.rpartition("-")[2]), "master_key_file": str(self._settings.data.resolve() / "master.key"),
+        }  # fmt: skip
+        child.tell(json.dumps(told))
+
+    def _deploy(self, child: Child) -> None:
+        settings = self._settings
+        told = {
+            "spec": self._spec, "ray": self._state.ray, "joined": bool(settings.address),
+            "keys_file": str(settings.keys_file.resolve()),
+            "master_key_file": str(settings.data.resolve() / "master.key"),
+        }  # fmt: skip
+        child.tell(json.dumps(told))
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while (code := child.ended()) is None:
+            self._check_stopping()
+            if time.monotonic() > deadline:
+                raise CannotStart(f"the hosts did not start within {START_TIMEOUT_S:.0f} s: see {settings.logs}")
+            time.sleep(0.02)
+        if code:
+            raise CannotStart(f"the hosts did not start:\n{tail(child.log)}\nSee {settings.logs}")
+        del self._children["deploy"], self._state.processes["deploy"]
+
+    def _await_ready(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not _answers(f"{self._state.url}/readyz"):
+            self._check_stopping()
+            for role, child in self._children.items():
+                if child.ended() is not None:
+                    raise CannotStart(f"{role} ended with {child.ended()}:\n{tail(child.log)}")
+            if time.monotonic() > deadline:
+                raise CannotStart(f"no orders are accepted after {START_TIMEOUT_S:.0f} s: see {self._settings.logs}")
+            time.sleep(0.03)
+
+    def _announce(self, seconds: float) -> None:
+        state = self._state
+        self._say(f"gateway   {state.url}")
+        self._say(f"redis     {self._settings.redis and 'external' or state.redis}")
+        if state.payments == "sandbox":
+            self._say(f"sandbox   {state.stripe_url}")
+        else:
+            self._say(f"payments  {state.payments} {state.stripe_url}".rstrip())
+        self._say(f"ray       {state.ray}" + (f", dashboard {state.ray_dashboard}" if state.ray_dashboard else ""))
+        self._say(f"keys      {self._settings.keys_file}")
+        self._say(f"started in {seconds:.1f} s")
+        self._say(f"ready {state.url}")
+
+    # --- looking after ------------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        while not self._stopping:
+            time.sleep(WATCH_S)
+            if self._redis is not None and not self._redis.alive() and self._may_restart("redis"):
+                self._say("redis has ended; starting it again")
+                self._start_redis()
+                self._save()
+            if self._ray is not None and not self._ray.alive() and self._may_restart("ray"):
+                self._restart_ray()
+            for role, child in list(self._children.items()):
+                if child.ended() is not None and self._may_restart(role):
+                    self._say(f"{role} has ended with {child.ended()}; starting it again")
+                    self._restart(role)
+
+    def _may_restart(self, role: str) -> bool:
+        """True once the pause after the last start is over; it doubles while a process keeps dying."""
+        now = time.monotonic()
+        started, pause = self._restarts.get(role, (0.0, BACKOFF_FIRST_S))
+        if now - started > STEADY_S:
+            pause = BACKOFF_FIRST_S
+        if now - started < pause:
+            return False
+        self._restarts[role] = (now, min(pause * 2, BACKOFF_MAX_S))
+        return True
+
+    def _restart(self, role: str) -> None:
+        if role == "sandbox":
+            self._start_sandbox()
+        elif role.startswith("gateway-"):
+            self._tell_gateway(role, self._start_child(role, ["-m", "scripts.gateway_process"]))
+
+    def _restart_ray(self) -> None:
+        """Without its head nothing of a cluster can go on: start all of it again. The journal has everything."""
+        assert self._ray is not None
+        self._say("ray has ended; starting it and the hosts again")
+        for role in [role for role in self._children if role.startswith("gateway-")]:
+            self._children.pop(role).stop(within_s=1.0)
+        self._ray.stop()
+        try:
+            self._start_ray()
+            gateways = [f"gateway-{number}" for number in range(self._settings.gateways)]
+            for role in gateways:
+                self._start_child(role, ["-m", "scripts.gateway_process"])
+            self._tell_gateways()
+            self._deploy(self._start_child("deploy", ["-m", "scripts.deploy"]))
+        except (CannotStart, RayHeadError) as error:
+            self._say(f"that failed, and will be tried again: {error}")
+        self._save()
+
+    # --- ending -------------------------------------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        began = time.monotonic()
+        self._state.ready = False
+        self._save()
+        leftovers.stop_all(self._settings, self._state)
+        for child in self._children.values():
+            child.stop(within_s=1.0)
+        self._state.processes = {}
+        self._save()
+        if self._reserved is not None:
+            self._reserved.close()
+        self._say(f"stopped in {time.monotonic() - began:.1f} s")
+
+    def _fail(self, message: str) -> None:
+        self._state.failure = message
+        if not self._stopping:
+            self._say(f"could not start: {message}")
+
+    def _check_stopping(self) -> None:
+        if self._stopping:
+            raise CannotStart("told to stop")
+
+    def _save(self) -> None:
+        self._state.write(self._settings)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        def stop(_signal: int, _frame: FrameType | None) -> None:
+            self._stopping = True
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def detach(settings: Settings, arguments: list[str]) -> int:
+    """Start an `up` that outlives this process, and return once orders are accepted: 0, or 1 with the reason."""
+    run_state.prepare(settings)
+    log = Path(settings.logs / "up.log")
+    offset = log.stat().st_size if log.exists() else 0
+    child = Child([sys.executable, "-m", "scripts.cli", "up", *arguments], log, {"PYTHONUNBUFFERED": "1"})
+    child.tell("")
+    while True:
+        ended = child.ended()
+        with log.open("rb") as lines:
+            lines.seek(offset)
+            text = lines.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        offset += len(whole)
+        sys.stdout.write(whole.decode(errors="replace"))
+        sys.stdout.flush()
+        if any(line.startswith(b"ready ") for line in whole.splitlines()):
+            return 0
+        if ended is not None:
+            sys.stderr.write(f"dray: not started; the logs are in {settings.logs}\n")
+            return 1
+        time.sleep(0.03)
