@@ -69,6 +69,8 @@ class Accepted:
     sends:   commands for any other actor, after the commit.
     effects: requests to ports, after the commit.
     reply:   what the asker gets; None means the actor's view as it is after this turn.
+    state:   exactly what folding `events` and `notes` gives, from a decider that had to fold them anyway; None leaves
+             it to the runtime.
     """
 
     events: tuple[Event, ...] = ()
@@ -77,6 +79,7 @@ class Accepted:
     sends: tuple[Send, ...] = ()
     effects: tuple[Effect, ...] = ()
     reply: Any = None
+    state: Any = None
 
 
 @dataclass(frozen=True)

@@ -67,10 +67,13 @@ def take_turn(resident: Resident, to: Address, command: Command, now: Millis) ->
 
 
 def _fold(turn: Turn, kind_name: str, evolve: Any, state: Any, decision: Accepted) -> None:
-    for happened in decision.events:
-        state = evolve(state, happened)
-    for note in decision.notes:
-        state = evolve(state, note)
+    if decision.state is not None:
+        state = decision.state
+    else:
+        for happened in decision.events:
+            state = evolve(state, happened)
+        for note in decision.notes:
+            state = evolve(state, note)
     turn.states[kind_name] = state
     if decision.events:
         turn.events.setdefault(kind_name, []).extend(decision.events)
