@@ -20,10 +20,13 @@ DIGEST_VARIABLE = "DRAY_DIGEST_KEY"
 
 
 class Keys(NamedTuple):
+    """Master keys, newest first, and the root of the keyed digests."""
+
     masters: tuple[bytes, ...]
     digest: bytes
 
     def sealer(self) -> AesGcmSealer:
+        """A sealer with these keys."""
         return AesGcmSealer(self.masters, self.digest)
 
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PaceLimits:
+    """How fast, how slow, how patient."""
+
     rate_start_per_s: float = 100.0
     rate_min_per_s: float = 1.0
     rate_max_per_s: float = 2_000.0
@@ -49,6 +51,7 @@ class Pace:
 
     @property
     def waiting(self) -> int:
+        """Calls that wait for their turn."""
         return len(self._waiting)
 
     async def turn(self) -> None:

@@ -45,9 +45,14 @@ class Refusal(Exception):
         return self.reused or (self.replayed and self.status >= 500)
 
     @property
+    def misconfigured(self) -> bool:
+        """Dray's credentials were not accepted. A 403 with a code is about one object, not about the key."""
+        return self.status == 401 or (self.status == 403 and not self.code)
+
+    @property
     def final(self) -> bool:
         """Stripe understood and said no."""
-        return self.status in (400, 402, 403, 404) and not self.reused
+        return self.status in (400, 402, 403, 404) and not self.reused and not self.misconfigured
 
 
 def outcome_of(refusal: Refusal) -> Outcome:
@@ -55,7 +60,7 @@ def outcome_of(refusal: Refusal) -> Outcome:
     detail = f"{refusal.status} {refusal.code or refusal.kind}: {refusal.message}"
     if refusal.status in (409, 429):
         return Throttled(refusal.retry_after_ms or THROTTLED_MS)
-    if refusal.status == 401 or (refusal.status == 403 and not refusal.code):
+    if refusal.misconfigured:
         return Throttled(MISCONFIGURED_MS)
     if refusal.final:
         code = refusal.decline_code or refusal.code or refusal.kind or "invalid_request_error"

@@ -67,4 +67,5 @@ class StripeEvents:
             raise ConnectionError(f"{kind} {object_id}: {refusal.status} {refusal.code} {refusal.message}") from None
 
     async def close(self) -> None:
+        """Close the connections."""
         await self._calls.close()

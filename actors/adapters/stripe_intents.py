@@ -37,6 +37,7 @@ class StripeIntents:
         self._now = now
 
     async def authorise(self, request: Authorise) -> Outcome:
+        """Hold the funds; with `lookup`, only after no effect has been found. Raises Refusal."""
         if not request.lookup:
             return await self._create(request, request.key)
         return await prove(
@@ -96,6 +97,7 @@ class StripeIntents:
         return await self._outcome_of_intent(request, now)
 
     async def void(self, request: Void) -> Outcome:
+        """Let the hold go; without an intent's id, whatever the order may hold. Raises Refusal."""
         if request.payment_intent:
             return _voided(await self._cancelled(request.payment_intent, request.key, "requested_by_customer"))
         outcomes: list[Outcome] = []

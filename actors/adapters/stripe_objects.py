@@ -47,6 +47,7 @@ async def prove(key: str, find: Find, send: SendWithKey) -> Outcome:
 
 
 def generation_of(key: str, generation: int) -> str:
+    """The key itself, and the keys that may follow it, the same for everybody who retries."""
     return key if generation == 0 else f"{key}~{generation}"
 
 
@@ -65,6 +66,7 @@ async def listing(
 
 
 async def with_key(objects: AsyncIterator[Json], key: str) -> Json | None:
+    """The object that a request with this idempotency key made."""
     async for item in objects:
         if item["metadata"].get("key") == key:
             return item
@@ -79,6 +81,7 @@ def id_of(reference: Any) -> str:
 
 
 def cancelled_outcome(intent: Json) -> Declined:
+    """Why a cancelled intent can neither hold nor be captured."""
     expired = intent.get("cancellation_reason") == "automatic"
     code = "charge_expired_for_capture" if expired else "payment_intent_canceled"
     return Declined(code, "the intent is cancelled", intent["id"])

@@ -96,6 +96,8 @@ class StripePayments:
         try:
             outcome = await self._steps.run(request)
         except Refusal as refusal:
+            if refusal.misconfigured:
+                log.error("Stripe does not accept this key: %s", refusal.message)
             outcome = outcome_of(refusal)
         except Exception as error:
             log.exception("%s", request.key)
@@ -134,6 +136,7 @@ def check_credentials(api_key: str, address: str) -> None:
 
 
 def is_live(api_key: str) -> bool:
+    """Whether the key moves real money."""
     return api_key.split("_")[1:2] == ["live"]
 
 
@@ -169,9 +172,11 @@ class StripeCalls:
         return await self._call("get", endpoint, path, params)
 
     def rates(self) -> dict[str, tuple[float, int]]:
+        """Of each endpoint used so far: calls per second allowed now, and calls waiting for their turn."""
         return {endpoint: (pace.rate_per_s, pace.waiting) for endpoint, pace in self._paces.items()}
 
     async def close(self) -> None:
+        """Close the connections."""
         await self._http.close_async()  # type: ignore[no-untyped-call]
 
     async def _call(self, method: str, endpoint: str, path: str, params: Mapping[str, Any]) -> Json:

@@ -44,6 +44,7 @@ class StripeSteps:
         self._intents = StripeIntents(calls, now)
 
     async def run(self, request: AnyRequest) -> Outcome:
+        """What became of `request`. Raises Refusal."""
         match request:
             case Authorise():
                 return await self._intents.authorise(request)
