@@ -239,10 +239,8 @@ class Wire:
                 await node.call([pack("PING")])
 
     async def refresh(self) -> None:
-        """Learn anew which primary serves which slots, after a cluster answered MOVED."""
-        (answer,) = await self._seed.call([pack("CLUSTER", "SLOTS")])
-        if isinstance(answer, Refusal):
-            raise JournalUnavailable(str(answer))
+        """Learn anew which primary serves which slots, after a cluster answered MOVED or a node went away."""
+        answer = await self._ask_any(pack("CLUSTER", "SLOTS"))
         slots = []
         for first, last, (host, port, *_), *_ in answer:
             place = (host.decode(), port)
@@ -252,6 +250,20 @@ class Wire:
                 self._nodes[place] = Node(there, self._scripts, *self._limits) if there else self._seed
             slots.append((first, last, self._nodes[place]))
         self._slots = slots
+
+    async def _ask_any(self, command: bytes) -> Answer:
+        """The answer of the first node that has one. Raises JournalUnavailable when none has."""
+        causes = []
+        for node in {self._seed: None, **dict.fromkeys(self._nodes.values())}:
+            try:
+                (answer,) = await node.call([command])
+            except (JournalUnavailable, JournalMismatch) as fault:
+                causes.append(str(fault))
+                continue
+            if not isinstance(answer, Refusal):
+                return answer
+            causes.append(str(answer))
+        raise JournalUnavailable("; ".join(causes))
 
     def node(self, tag: str) -> Node:
         """The node that serves the keys with hash tag `{tag}`."""
