@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Generic, TypeVar
 from zlib import crc32
 
@@ -27,6 +28,7 @@ Path = tuple[str, str]
 """Names of the branch and the leaf that hold a key."""
 
 
+@lru_cache(maxsize=1024)  # a turn asks for the same few keys again and again
 def _path(key: str) -> Path:
     digest = crc32(key.encode())
     return _NAMES[digest % FANOUT], _NAMES[digest // FANOUT % FANOUT]
