@@ -49,6 +49,7 @@ def config_of(app: FastAPI) -> uvicorn.Config:
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,
         date_header=True,
         backlog=BACKLOG_CONNECTIONS_MAX,
         limit_concurrency=CONNECTIONS_MAX,

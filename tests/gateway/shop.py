@@ -1,6 +1,7 @@
 """A whole shop in one event loop: the real gateway on the real runtime, journal in memory, simulated payments.
 
-Nothing is faked but the journal and the payments, so what these tests see is what a client sees. `Shop.stored` counts
+Nothing is faked but the journal and the payments, so what these tests see is what a client sees. Every answer is held
+against the published OpenAPI document on its way. `Shop.stored` counts
 every event in the journal: a refusal must leave it as it was.
 """
 
@@ -31,6 +32,7 @@ from gateway.services import Services, StripeEvents
 from models.decision import Address
 from models.keyring import KEYRING, CreateKey, Role
 from models.orchestrator.messages import PaymentAnswered
+from tests.gateway.published import published
 
 SHARDS = 4
 MASTER_KEY = b"m" * 32
@@ -149,7 +151,8 @@ class Shop:
         if key:
             headers["authorization"] = f"Bearer {key}"
         transport = httpx.ASGITransport(self.app)
-        client = Client(transport=transport, base_url="http://dray", headers=headers, timeout=20)
+        hooks = {"response": [published().check]}
+        client = Client(transport=transport, base_url="http://dray", headers=headers, timeout=20, event_hooks=hooks)
         self._clients.append(client)
         return client
 
@@ -208,13 +211,21 @@ class Shop:
             await asyncio.sleep(0.01)
         raise AssertionError(f"{path} never came to it: {found}")
 
+    async def at_rest(self, order: Json) -> None:
+        """Wait until nothing more is under way for the order."""
+        for _ in range(400):
+            if not any(due.pending for shard in self.store.contents.shards.values() for due in shard.due.values()):
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"{order['id']} never came to rest")
+
     @property
     def stored(self) -> int:
         """How many events the journal has accepted."""
         return sum(
-            record.version
+            actor.version
             for shard in self.store.contents.shards.values()
-            for record in shard.records.values()
+            for actor in shard.actors.values()
         )
 
 
