@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from actors.runtime.ports import Guard
 from models.decision import Address, Command, Millis
@@ -15,8 +15,7 @@ class Read(Command):
     """Asks for the actor's view; decides nothing."""
 
 
-@dataclass(frozen=True)
-class Envelope:
+class Envelope(NamedTuple):
     """A command on its way.
 
     expires_at: receivers drop it after this time; the sender's intent sends it again.
@@ -51,8 +50,7 @@ class Status(StrEnum):
     FAILED = "failed"  # a turn raised; the command is parked after five attempts
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(NamedTuple):
     """The answer to one envelope. `body` is JSON; for OK it is the actor's view, or what the decision replied.
 
     replayed: True when `command_id` had been answered before and the view is the one of now.

@@ -16,7 +16,7 @@ import orjson
 
 from actors.runtime.cell import OwnedCell
 from actors.runtime.committer import Committer
-from actors.runtime.envelope import Reply, Status
+from actors.runtime.envelope import Envelope, Reply, Status
 from actors.runtime.intake import Intake
 from actors.runtime.kind import ActorKind, Kinds
 from actors.runtime.lease import Lease
@@ -27,7 +27,7 @@ from actors.runtime.outbox import Outbox, Tell
 from actors.runtime.parking import Park, Parking
 from actors.runtime.ports import Cell, Journal, Runners, Wall
 from actors.runtime.redrive import Redrive
-from actors.runtime.resident import Part, Resident, Work
+from actors.runtime.resident import Part, ReplySink, Resident, Work
 from actors.runtime.turning import Turning
 from models.decision import Address, Command, Send
 from models.identity import shard_of
@@ -75,6 +75,7 @@ class HostCore:
         self.refusing = ""  # why new orders are refused now ("" while they are not)
         self.kinds = kinds
         self.families = families_of(kinds)
+        self._home_kinds = {name: kind.home or name for name, kind in kinds.items()}
         self._shards = shards
         self._dedicated = dedicated
         self._on_lost = on_lost
@@ -171,24 +172,32 @@ class HostCore:
     # --- where things are ---------------------------------------------------------------------------------------------
 
     def home_of(self, address: Address) -> Address:
-        kind = self.kinds[address.kind]
-        return Address(kind.home, address.id) if kind.home else address
+        home_kind = self._home_kinds[address.kind]
+        return address if home_kind == address.kind else Address(home_kind, address.id)
 
     def cell_of(self, home: Address) -> Cell:
         shard = shard_of(home, self._shards)
         return Cell(shard, str(home)) if self._dedicated(home) else Cell(shard)
 
     def owned(self, home: Address) -> OwnedCell | None:
+        """The cell that `home` lives in, if this host owns it."""
         try:
             return self.cells.get(self.cell_of(home))
         except ValueError:
             return None
 
+    def work(self, envelope: Envelope, sink: ReplySink | None = None) -> Work:
+        """An envelope for an actor of a known kind, located."""
+        home = self.home_of(envelope.to)
+        return Work(envelope, home, self.owned(home), sink)
+
     # --- residents ----------------------------------------------------------------------------------------------------
 
     def count_pending(self, resident: Resident) -> None:
         """Keep the number of actors with intents under way, which bounds how much new work is let in."""
-        pending = any(member.due is not None and member.due.pending for member in resident.members.values())
+        pending = False
+        for member in resident.members.values():
+            pending = pending or (member.due is not None and member.due.pending)
         if pending is not resident.pending:
             resident.pending = pending
             self.pending_residents += 1 if pending else -1

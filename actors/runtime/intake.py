@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dray.intake")
 
+_TAKEN = Reply(Status.OK)
 _FULL = Reply(Status.BUSY)
 _MOVED = Reply(Status.MOVED)
 
@@ -31,6 +32,7 @@ class Intake:
         self._turn = turn
         self._arrivals: deque[Work] = deque()
         self._continuations: deque[Work] = deque()
+        self._ttl_ms = int(host.limits.message_ttl_s * 1000)
         self._running = False
         self._closed = False
 
@@ -76,12 +78,15 @@ class Intake:
             log.error("an item that this version cannot read: %s", error)
             sink(Reply(Status.FAILED, b'{"code":"unreadable"}'))
             return
+        if envelope.to.kind not in self._host.kinds:
+            sink(Reply(Status.FAILED, b'{"code":"unknown_kind"}'))
+            return
         if watch_id:
             sink = self._watching(envelope, sender, watch_id, sink)
         if envelope.asks:
-            self.accept(Work(envelope, sink))
+            self.accept(self._host.work(envelope, sink))
         else:
-            sink(self.accept(Work(envelope)) or Reply(Status.OK))
+            sink(self.accept(self._host.work(envelope)) or _TAKEN)
 
     def _watching(
         self, envelope: Envelope, sender: str, watch_id: int, sink: Callable[[Reply | None], None]
@@ -109,47 +114,37 @@ class Intake:
     # --- the queue ----------------------------------------------------------------------------------------------------
 
     def accept(self, work: Work) -> Reply | None:
-        """Queue one envelope, or refuse it: returns the refusal, which an asker has then been told."""
-        refusal = self._refusal(work.envelope)
-        if refusal is not None:
-            work.answer(refusal)
-            return refusal
-        self._queue(work)
+        """Queue one work, or refuse it: returns the refusal, which an asker has then been told."""
+        owned = work.owned
+        if owned is None or owned.closing:
+            work.answer(_MOVED)
+            return _MOVED
+        arrival = type(work.envelope.command) in self._host.kinds[work.envelope.to.kind].arrivals
+        if self._full(arrival):
+            work.answer(_FULL)
+            return _FULL
+        (self._arrivals if arrival else self._continuations).append(work)
+        self._schedule()
         return None
 
     def enqueue(self, to: Address, command: Command) -> None:
         """A command from within: an effect's outcome, a timer. Never refused; its number is bounded by its source."""
-        expires_at = self._host.wall() + int(self._host.limits.message_ttl_s * 1000)
-        self._queue(Work(Envelope(to, command, expires_at, asks=False)))
+        host = self._host
+        self.again(host.work(Envelope(to, command, host.wall() + self._ttl_ms, asks=False)))
 
     def again(self, work: Work) -> None:
         """Turn a work again, after its actor has been loaded or a refused group has been dropped."""
         self._continuations.append(work)
         self._schedule()
 
-    def _refusal(self, envelope: Envelope) -> Reply | None:
+    def _full(self, arrival: bool) -> bool:
         host = self._host
-        kind = host.kinds.get(envelope.to.kind)
-        if kind is None:
-            return Reply(Status.FAILED, b'{"code":"unknown_kind"}')
-        owned = host.owned(host.home_of(envelope.to))
-        if owned is None or owned.closing:
-            return _MOVED
         if len(self._arrivals) + len(self._continuations) >= host.limits.host_queue_messages_max:
-            return _FULL
-        if type(envelope.command) in kind.arrivals and (
-            host.refusing or host.pending_residents + len(self._arrivals) >= host.limits.arrivals_in_flight_max
-        ):
-            return _FULL
-        return None
-
-    def _queue(self, work: Work) -> None:
-        envelope = work.envelope
-        if type(envelope.command) in self._host.kinds[envelope.to.kind].arrivals:
-            self._arrivals.append(work)
-        else:
-            self._continuations.append(work)
-        self._schedule()
+            return True
+        if not arrival:
+            return False
+        in_flight = host.pending_residents + len(self._arrivals)
+        return bool(host.refusing) or in_flight >= host.limits.arrivals_in_flight_max
 
     def _schedule(self) -> None:
         if not self._running:

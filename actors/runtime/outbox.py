@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from actors.runtime.envelope import Envelope
 from actors.runtime.ports import Runners
-from actors.runtime.resident import Work
 from models.decision import Address, Command, Effect, Send
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ class Outbox:
         self._host = host
         self._runners = runners
         self._tell = tell
+        self._ttl_ms = int(host.limits.message_ttl_s * 1000)
         self.effects_in_flight = 0
         self._effects_started = 0
 
@@ -38,10 +38,8 @@ class Outbox:
 
     def send(self, send: Send) -> None:
         host = self._host
-        expires_at = host.wall() + int(host.limits.message_ttl_s * 1000)
-        envelope = Envelope(send.to, send.command, expires_at, asks=False)
-        owned = host.owned(host.home_of(send.to))
-        if owned is None or host.accept(Work(envelope)) is not None:
+        envelope = Envelope(send.to, send.command, host.wall() + self._ttl_ms, asks=False)
+        if host.accept(host.work(envelope)) is not None:
             self._tell(envelope)
 
     def _start(self, effect: Effect) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from actors.runtime.codec import Remembered, encode_snapshot
 from actors.runtime.envelope import Envelope, Reply
@@ -12,16 +12,23 @@ from actors.runtime.kind import ActorKind
 from actors.runtime.ports import Append, Group, Guard
 from models.decision import Address, Due, Effect, Send
 
+if TYPE_CHECKING:
+    from actors.runtime.cell import OwnedCell
+
 ReplySink = Callable[[Reply], None]
 
 
 class Work:
-    """One envelope to be turned, and where its reply goes."""
+    """One envelope to be turned, where its actor was when it came in, and where its reply goes."""
 
-    __slots__ = ("attempts", "envelope", "must_load", "sink")
+    __slots__ = ("attempts", "envelope", "home", "must_load", "owned", "sink")
 
-    def __init__(self, envelope: Envelope, sink: ReplySink | None = None) -> None:
+    def __init__(
+        self, envelope: Envelope, home: Address, owned: OwnedCell | None, sink: ReplySink | None = None
+    ) -> None:
         self.envelope = envelope
+        self.home = home
+        self.owned = owned
         self.sink = sink
         self.attempts = 0
         self.must_load = False  # a creating command whose actor turned out to exist

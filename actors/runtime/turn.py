@@ -6,12 +6,12 @@ accepted is it applied to the resident and added to the part that the next commi
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
 from actors.runtime.cell import OwnedCell
 from actors.runtime.codec import Answered, Remembered, encode_event
 from actors.runtime.envelope import Envelope
+from actors.runtime.kind import Evolve
 from actors.runtime.resident import Appending, Member, Part, Resident
 from models.decision import Accepted, Address, Command, Effect, Event, Millis, Rejected, Send
 from models.record import changed
@@ -35,6 +35,19 @@ class Turn:
         self.sends: list[Send] = []
         self.effects: list[Effect] = []
 
+    def fold(self, kind_name: str, evolve: Evolve, state: Any, decision: Accepted) -> None:
+        """Add what one companion has decided."""
+        if decision.state is not None:
+            state = decision.state
+        else:
+            for happened in (*decision.events, *decision.notes):
+                state = evolve(state, happened)
+        self.states[kind_name] = state
+        if decision.events:
+            self.events.setdefault(kind_name, []).extend(decision.events)
+        self.sends.extend(decision.sends)
+        self.effects.extend(decision.effects)
+
 
 def take_turn(resident: Resident, to: Address, command: Command, now: Millis) -> Turn | Rejected:
     """Decide `command` and every joint command that follows from it.
@@ -42,43 +55,26 @@ def take_turn(resident: Resident, to: Address, command: Command, now: Millis) ->
     Raises BrokenTurn, or whatever a decider raises; the resident is then as it was before.
     """
     turn = Turn()
-    steps = deque([(to.kind, command)])
-    taken = 0
-    while steps:
-        kind_name, step = steps.popleft()
+    steps = [Send(to, command)]
+    for step in steps:  # grows while it is walked
+        kind_name = step.to.kind
         member = resident.members[kind_name]
         state = turn.states.get(kind_name, member.state)
-        decision = member.kind.decide(state, changed(step, at=now))
+        decision = member.kind.decide(state, changed(step.command, at=now))
         if type(decision) is Rejected:
-            if taken == 0:
+            if len(steps) == 1:
                 return decision
-            raise BrokenTurn(f"{kind_name} refused the joint {type(step).__name__}: {decision}")
+            raise BrokenTurn(f"{kind_name} refused the joint {type(step.command).__name__}: {decision}")
         assert type(decision) is Accepted
-        if taken == 0:
+        if step is steps[0]:
             turn.accepted = decision
-        _fold(turn, kind_name, member.kind.evolve, state, decision)
+        turn.fold(kind_name, member.kind.evolve, state, decision)
         for send in decision.joint:
             assert send.to.id == to.id, "joint commands stay with companions"
-            steps.append((send.to.kind, send.command))
-        taken += 1
-        if taken > JOINT_COMMANDS_MAX:
+            steps.append(send)
+        if len(steps) > JOINT_COMMANDS_MAX:
             raise BrokenTurn(f"joint commands of {to} do not come to an end")
     return turn
-
-
-def _fold(turn: Turn, kind_name: str, evolve: Any, state: Any, decision: Accepted) -> None:
-    if decision.state is not None:
-        state = decision.state
-    else:
-        for happened in decision.events:
-            state = evolve(state, happened)
-        for note in decision.notes:
-            state = evolve(state, note)
-    turn.states[kind_name] = state
-    if decision.events:
-        turn.events.setdefault(kind_name, []).extend(decision.events)
-    turn.sends.extend(decision.sends)
-    turn.effects.extend(decision.effects)
 
 
 def apply_turn(cell: OwnedCell, resident: Resident, envelope: Envelope, turn: Turn, now: Millis) -> Part | None:

@@ -37,11 +37,12 @@ class Turning:
         if envelope.expires_at < now:
             work.answer(Reply(Status.EXPIRED))
             return
-        home = host.home_of(envelope.to)
-        owned = host.owned(home)
-        if owned is None:
-            work.answer(Reply(Status.MOVED))
-            return
+        home, owned = work.home, work.owned
+        if owned is None or host.cells.get(owned.cell) is not owned:
+            owned = work.owned = host.owned(home)  # taken over anew since it came in, or gone
+            if owned is None:
+                work.answer(Reply(Status.MOVED))
+                return
         resident = owned.resident(home, host.families[home.kind])
         if resident.loading and not self._loader.ready(owned, resident, work):
             return
