@@ -57,13 +57,18 @@ class Api:
 
     def __init__(self, store: Store, plan: Plan, rate_limit: str) -> None:
         self.store = store
-        self.faults = Faults(plan)
-        self.limits = RateLimits(rate_limit)
+        self._plan, self._rate_limit = plan, rate_limit
+        self.requests = 0
+        self.clear()
+        self._start = f"{int(time.time() * 1000):x}"[-8:]  # request ids differ between runs on the same data
+
+    def clear(self) -> None:
+        """Back to the faults and limits of the start, and no counts."""
+        self.faults = Faults(self._plan)
+        self.limits = RateLimits(self._rate_limit)
         self.served: dict[str, dict[int, int]] = {}  # endpoint -> status -> how many
         self.recent: deque[Served] = deque(maxlen=REQUESTS_KEPT)
-        self.requests = 0
         self.replayed = 0
-        self._start = f"{int(time.time() * 1000):x}"[-8:]  # request ids differ between runs on the same data
 
     def use(self, plan: Plan) -> None:
         """Put another fault plan in force, its rate limit included."""

@@ -37,8 +37,9 @@ def _json(content: Any, status: int = 200) -> Response:
 class Control:
     """The control endpoints over one store and its API."""
 
-    def __init__(self, store: Store, api: Api, dispatcher: Dispatcher) -> None:
+    def __init__(self, store: Store, api: Api, dispatcher: Dispatcher, prepare: Callable[[], None]) -> None:
         self._store = store
+        self._prepare = prepare
         self._api = api
         self._dispatcher = dispatcher
 
@@ -47,6 +48,7 @@ class Control:
         table: list[tuple[str, str, Handler]] = [
             ("GET", "/_sandbox", self.index),
             ("GET", "/_sandbox/stats", self.stats),
+            ("POST", "/_sandbox/reset", self.reset),
             ("GET", "/_sandbox/requests", self.requests),
             ("GET", "/_sandbox/clock", self.clock),
             ("POST", "/_sandbox/clock", self.advance),
@@ -94,6 +96,15 @@ class Control:
                 "broken": store.broken or None,
             }
         )
+
+    async def reset(self, _: Request) -> Response:
+        """POST /_sandbox/reset: as if freshly started; not for a sandbox that keeps its data in a directory."""
+        if self._store.durable:
+            raise refused("This sandbox keeps its data in a directory: start one on an empty directory instead.")
+        self._store.clear()
+        self._api.clear()
+        self._prepare()
+        return _json({"reset": True})
 
     async def requests(self, _: Request) -> Response:
         """GET /_sandbox/requests: the last requests, newest first."""
@@ -332,6 +343,6 @@ def _guarded(handler: Handler) -> Handler:
     return guarded
 
 
-def application(store: Store, api: Api, dispatcher: Dispatcher) -> Starlette:
+def application(control: Control) -> Starlette:
     """The Starlette application of the control endpoints."""
-    return Starlette(routes=Control(store, api, dispatcher).routes())
+    return Starlette(routes=control.routes())

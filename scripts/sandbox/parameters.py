@@ -258,24 +258,27 @@ def texts(*allowed: str, most: int = 100, unset: bool = False) -> Parse:
     return parse
 
 
-def nested(spec: Spec, unset: bool = False) -> Parse:
-    """A hash with its own parameters; their names are reported as `outer[inner]`."""
+class nested:  # noqa: N801 - reads as the other parsers do, which are functions
+    """A hash with its own parameters; their names are reported as `outer[inner]`. With `unset`, "" means None."""
 
-    def parse(value: Raw, name: str) -> Params | None:
-        if value == "" and unset:
+    def __init__(self, spec: Spec, unset: bool = False) -> None:
+        self.spec = spec
+        self.unset = unset
+
+    def __call__(self, value: Raw, name: str) -> Params | None:
+        """Parse one value. Raises StripeError."""
+        if value == "" and self.unset:
             return None
         if not isinstance(value, dict):
             raise refused("Invalid hash", param=name)
         try:
-            return spec.parse(value)
+            return self.spec.parse(value)
         except StripeError as error:
             inner = error.fields.get("param", "")
             head, bracket, rest = inner.partition("[")
             error.fields["param"] = f"{name}[{head}]{bracket}{rest}"
             error.fields["message"] = error.fields["message"].replace(f": {inner}", f": {error.fields['param']}")
             raise
-
-    return parse
 
 
 def created(value: Raw, name: str) -> tuple[int, int]:

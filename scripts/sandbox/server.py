@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from scripts.sandbox import timers
 from scripts.sandbox.api import Api
-from scripts.sandbox.control import application
+from scripts.sandbox.control import Control, application
 from scripts.sandbox.faults import Plan
 from scripts.sandbox.log import Log
 from scripts.sandbox.records import Account, WebhookEndpoint
@@ -69,9 +69,13 @@ class Sandbox:
         rate_limit = options.plan.rate_limit if options.rate_limit == "none" else options.rate_limit
         self.api = Api(self.store, options.plan, rate_limit)
         self.dispatcher = Dispatcher(self.store, lambda: self.api.faults)
-        self._control: ASGIApp = application(self.store, self.api, self.dispatcher)
+
+        def prepare() -> None:
+            _prepare(self.store, options)
+
+        self._control: ASGIApp = application(Control(self.store, self.api, self.dispatcher, prepare))
         self._ticking: asyncio.Task[None] | None = None
-        _prepare(self.store, options)
+        prepare()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI: /v1 is Stripe's API, the rest are the control endpoints."""

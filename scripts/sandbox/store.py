@@ -58,7 +58,7 @@ class Settings:
     dispute_answer_s: int = 7 * 86_400
     refund_settles_s: int = 60
     minimum_charge: bool = True
-    events_kept: int = 200_000
+    events_kept: int = 100_000
     base_url: str = "http://127.0.0.1:12111"
     platform: str = "acct_sandboxplatform"
 
@@ -99,6 +99,15 @@ class Store:
 
     def __init__(self, settings: Settings, due: Due, log: Log | None = None) -> None:
         self.settings = settings
+        self.ordinal = 0
+        self.suffix = _suffix(settings.seed)
+        self.on_event: Callable[[Event], None] | None = None
+        self._due = due
+        self._log = log
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything but the ids given so far, which never come again."""
         self.payment_intents: Table[PaymentIntent] = Table(PaymentIntent)
         self.charges: Table[Charge] = Table(Charge, "payment_intent", "transfer_group")
         self.refunds: Table[Refund] = Table(Refund, "charge", "payment_intent")
@@ -120,14 +129,14 @@ class Store:
         self.events: dict[str, Event] = {}
         self.undelivered: dict[str, set[str]] = {}  # event id -> endpoint ids that have not acknowledged it
         self.timers: list[tuple[int, str]] = []
-        self.ordinal = 0
         self.clock_offset_s = 0
         self._now = 0
         self.broken = ""
-        self.on_event: Callable[[Event], None] | None = None
-        self._due = due
-        self._log = log
-        self.suffix = _suffix(settings.seed)
+
+    @property
+    def durable(self) -> bool:
+        """Whether there is a log."""
+        return self._log is not None
 
     @property
     def log_bytes(self) -> int:
@@ -250,7 +259,7 @@ class Store:
         self.ordinal = item["n"]
         self._now = max(self._now, item["t"])
         key, *outcome = item["k"] or (None,)
-        work = Work(self, item["t"], item["r"], key)
+        work = Work(self, item["t"], item["r"], key)  # what follows mirrors `commit`
         for kind, values in item["w"]:
             work.put(_record(kind, values, fields[kind]))
         self._apply(work, item["e"])
@@ -304,11 +313,12 @@ def _record(kind: str, values: list[Any], fields: list[str]) -> Record:
     if fields != list(row._fields):
         known = set(row._fields)
         values = list(row(**{name: value for name, value in zip(fields, values, strict=False) if name in known}))
+    shared = [intern(value) if type(value) is str else value for value in values]  # an id occurs in many records
     for place in _TUPLES[kind]:
-        value = values[place] if place < len(values) else None
+        value = shared[place] if place < len(shared) else None
         if isinstance(value, list):
-            values[place] = tuple(tuple(part) if isinstance(part, list) else part for part in value)
-    return cast(Record, row(*values))
+            shared[place] = tuple((intern(part[0]), part[1]) if isinstance(part, list) else part for part in value)
+    return cast(Record, row(*shared))
 
 
 def _suffix(seed: str) -> str:

@@ -272,7 +272,7 @@ def test_keys(sandbox: Server, key: str, raised: type[stripe.StripeError], statu
 
 
 def test_headers_of_an_answer(sandbox: Server) -> None:
-    response: Any = sandbox.v1.balance.retrieve().last_response  # type: ignore[attr-defined]
+    response: Any = sandbox.v1.balance.retrieve().last_response
     assert response.headers["request-id"].startswith("req_")
     assert response.headers["stripe-version"] == stripe.api_version == "2026-10-28.endive"
     assert sandbox.get("requests")[0]["id"] == response.headers["request-id"]
