@@ -142,9 +142,11 @@ class Lane:
         self._came_back(pending, reply)
 
     def _lost(self, batch: list[Pending]) -> None:
-        """The host is gone: what it was sent, and what it was watching, is asked for again elsewhere."""
+        """The host is gone: what it was sent, what waited for its turn, and what it was watching, is asked for again
+        elsewhere."""
+        queued, self._queue = list(self._queue), deque()
         watched, self._watched = list(self._watched.values()), {}
-        for pending in [*batch, *watched]:
+        for pending in [*batch, *queued, *watched]:
             self._settle(pending, None)
 
     def sweep(self, now: Millis) -> None:
