@@ -34,7 +34,8 @@ def _tell(saga: Saga, *commands: Command) -> tuple[Send, ...]:
 
 def _settle(saga: Saga, intent: Intent, *commands: Command) -> Accepted:
     """The intent has its outcome, which `commands` make facts of the order."""
-    return Accepted(notes=(IntentSettled(key=intent.key),), joint=_tell(saga, *commands))
+    note = IntentSettled(key=intent.key)
+    return Accepted(notes=(note,), joint=_tell(saga, *commands))
 
 
 # --- payments --------------------------------------------------------------------------------------------------------

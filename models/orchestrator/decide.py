@@ -6,10 +6,10 @@ Only `Advance` begins anything new. Whatever else comes, an answer or the passin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
-from models.decision import NOTHING, Accepted, Address, Command, Decision, Effect, Millis, Resume, Send, Tick
+from models.decision import NOTHING, Accepted, Address, Command, Decision, Effect, Event, Millis, Resume, Send, Tick
 from models.orchestrator.answers import payment_answered, stock_answered, task_answered
 from models.orchestrator.messages import (
     Advance,
@@ -23,11 +23,10 @@ from models.orchestrator.messages import (
 )
 from models.orchestrator.outgoing import outgoing
 from models.orchestrator.plan import Plan, phase_of, plan, timers
-from models.orchestrator.state import Intent, Saga, intent_of, name_of, patience
+from models.orchestrator.state import Intent, Saga, evolve, name_of, patience
 from models.orchestrator.tables import KEY_LIFE_MS, STEPS
 from models.order import commands as order_commands
 from models.order.state import Order
-from models.record import changed
 
 
 def decide(saga: Saga, command: Any) -> Decision:
@@ -35,11 +34,55 @@ def decide(saga: Saga, command: Any) -> Decision:
     return _HANDLERS[type(command)](saga, command)
 
 
+class Turn:
+    """A decision in the making: what is journalled and what leaves because of it, each on top of the one before."""
+
+    def __init__(self, saga: Saga) -> None:
+        self.saga = saga
+        self.events: list[Event] = []
+        self.notes: list[Event] = []
+        self.sends: list[Send] = []
+        self.effects: list[Effect] = []
+
+    def add(self, event: SagaAdvanced | SagaRetrying) -> None:
+        assert not self.notes, "notes are folded after events"
+        self.saga = evolve(self.saga, event)
+        self.events.append(event)
+
+    def note(self, note: IntentSettled | Woken) -> None:
+        self.saga = evolve(self.saga, note)
+        self.notes.append(note)
+
+    def leave(self, name: str) -> None:
+        """Ask for an intent that is journalled."""
+        out = outgoing(self.saga.learnt, self.saga.intents[name])
+        if isinstance(out, Effect):
+            self.effects.append(out)
+        else:
+            self.sends.append(out)
+
+    def accepted(self, *joint: Command) -> Decision:
+        if not self.events and not self.notes and not self.sends and not joint:
+            return NOTHING
+        to = Address("order", self.saga.learnt["order"])
+        return Accepted(
+            events=tuple(self.events),
+            notes=tuple(self.notes),
+            joint=tuple([Send(to, command) for command in joint]),
+            sends=tuple(self.sends),
+            effects=tuple(self.effects),
+            state=self.saga,
+        )
+
+
 # --- from facts to steps ---------------------------------------------------------------------------------------------
 
 
 def _advance(saga: Saga, command: Advance) -> Decision:
     order, at = command.order, command.at
+    turn = Turn(saga)
+    if command.nudge:
+        saga = _nudge(turn, at)
     steps = plan(order, saga, at)
     learnt = _learnt(order, saga)
     keys = _keys(saga, steps)
@@ -47,24 +90,28 @@ def _advance(saga: Saga, command: Advance) -> Decision:
     busy = len(saga.intents) - len(over) - len(steps.dropped) + len(keys) > 0
     phase = phase_of(order, busy)
     wake = timers(order, saga, at)
-    retried = _nudged(saga, at) if command.nudge else []
     settled = (*saga.noted, *over)
     news = keys or steps.dropped or learnt or phase != saga.phase or wake != saga.timers
     if not news and (not settled or (busy and not any(map(_is_payment, settled)))):
         # What SKUs and suppliers have answered is stored with the next step: asked again, they answer alike. What
         # became of a payment is stored at once, with the fact it has become.
-        return _sent(saga.learnt, retried, [], notes=tuple(IntentSettled(key=key) for key in over))
-    advanced = SagaAdvanced(
-        at=at,
-        phase=phase,
-        settled=settled,
-        dropped=tuple(intent.key for intent in steps.dropped),
-        intended=keys,
-        learnt=learnt,
-        timers=None if wake == saga.timers else wake,
+        for key in over:
+            turn.note(IntentSettled(key=key))
+        return turn.accepted()
+    turn.add(
+        SagaAdvanced(
+            at=at,
+            phase=phase,
+            settled=settled,
+            dropped=tuple([intent.key for intent in steps.dropped]),
+            intended=keys,
+            learnt=learnt,
+            timers=None if wake == saga.timers else wake,
+        )
     )
-    new = [intent_of(key, params, at) for key, params in keys.items()]
-    return _sent(saga.learnt | learnt, retried, new, advanced)
+    for name in steps.intended:
+        turn.leave(name)
+    return turn.accepted()
 
 
 def _is_payment(key: str) -> bool:
@@ -101,13 +148,17 @@ def _recorded(order: Order, saga: Saga) -> list[str]:
     return [saga.intents[name].key for name, result in saga.results.items() if result in known]
 
 
-# --- sending, and sending again --------------------------------------------------------------------------------------
+# --- asking again ----------------------------------------------------------------------------------------------------
 
 
 def _tick(saga: Saga, command: Tick) -> Decision:
     """Ask again for what is overdue, and tell the order which of its deadlines have passed."""
-    at = command.at
-    overdue = [i for name, i in saga.intents.items() if i.again_at <= at and name not in saga.results]
+    turn, at = Turn(saga), command.at
+    for name, intent in saga.intents.items():
+        if intent.again_at <= at and name not in saga.results:
+            turn.add(_again(intent, at))
+            turn.leave(name)
+    turn.note(Woken())
     passed = [name for name, wake_at in saga.timers.items() if wake_at <= at]
     joint: list[Command] = []
     silent = tuple(int(name.partition(":")[2]) for name in passed if name.startswith("accept:"))
@@ -117,68 +168,43 @@ def _tick(saga: Saga, command: Tick) -> Decision:
         joint.append(order_commands.RecordTimeout())
     if any(name.startswith("collect:") for name in passed):
         joint.append(order_commands.Proceed())
-    to = Address("order", saga.learnt["order"]) if joint else Address("", "")
-    decision = _sent(saga.learnt, [_again(intent, at) for intent in overdue], [])
-    return changed(decision, notes=(Woken(),), joint=tuple(Send(to, each) for each in joint))
+    return turn.accepted(*joint) if saga.phase else NOTHING
 
 
 def _resume(saga: Saga, command: Resume) -> Decision:
     """Ask again for everything that may have been lost with the owner before. What waits for its time, waits."""
-    lost = [i for name, i in saga.intents.items() if not i.waiting and name not in saga.results]
-    payments = [_again(intent, command.at) for intent in lost if STEPS[intent.step].to == "payments"]
-    messages = [intent for intent in lost if STEPS[intent.step].to != "payments"]
-    return _sent(saga.learnt, payments, messages)
+    turn = Turn(saga)
+    for name, intent in saga.intents.items():
+        if intent.waiting or name in saga.results:
+            continue
+        if STEPS[intent.step].to == "payments":
+            turn.add(_again(intent, command.at))
+        turn.leave(name)
+    return turn.accepted()
 
 
-def _nudged(saga: Saga, at: Millis) -> list[tuple[SagaRetrying, Intent]]:
+def _nudge(turn: Turn, at: Millis) -> Saga:
     """Something has happened at Stripe: look at once at what nobody knows the outcome of."""
-    unsure = [intent for intent in saga.intents.values() if intent.waiting and intent.unsure]
-    return [_again(changed(intent, lookup=True), at) for intent in unsure]
+    for name, intent in turn.saga.intents.items():
+        if intent.waiting and intent.unsure:
+            turn.add(_again(intent, at, lookup=True))
+            turn.leave(name)
+    return turn.saga
 
 
-def _again(intent: Intent, at: Millis) -> tuple[SagaRetrying, Intent]:
-    """The next try of an intent, and the intent as it leaves. A key that Stripe may have forgotten is looked up. If no
-    answer has come to the try before, the two may meet, so even a clear "not now" says nothing about its effect."""
+def _again(intent: Intent, at: Millis, *, lookup: bool = False) -> SagaRetrying:
+    """The next try of an intent. A key that Stripe may have forgotten is looked up. If no answer has come to the try
+    before, the two may meet, so that even a clear "not now" says nothing about an effect any more."""
     tries = intent.tries + 1
-    intent = changed(intent, lookup=intent.lookup or at - intent.since > KEY_LIFE_MS)
-    retrying = SagaRetrying(
+    return SagaRetrying(
         at=at,
         key=intent.key,
         tries=tries,
         again_at=at + patience(intent.step, intent.key, tries),
         waiting=False,
         unsure=intent.unsure or not intent.waiting,
-        lookup=intent.lookup,
+        lookup=lookup or intent.lookup or at - intent.since > KEY_LIFE_MS,
         fresh=False,
-    )
-    return retrying, intent
-
-
-def _sent(
-    learnt: dict[str, str],
-    again: Iterable[tuple[SagaRetrying, Intent]],
-    new: Iterable[Intent],
-    advanced: SagaAdvanced | None = None,
-    *,
-    notes: tuple[IntentSettled, ...] = (),
-) -> Accepted:
-    """Everything that leaves, with the events it rests on. Retries come first: they are about what was there before."""
-    events: list[Any] = []
-    leaving = []
-    for retrying, intent in again:
-        if advanced is None or retrying.key not in (*advanced.settled, *advanced.dropped):
-            events.append(retrying)
-            leaving.append(outgoing(learnt, intent))
-    leaving += [outgoing(learnt, intent) for intent in new]
-    if advanced is not None:
-        events.append(advanced)
-    if not events and not notes and not leaving:
-        return NOTHING
-    return Accepted(
-        events=tuple(events),
-        notes=notes,
-        effects=tuple(out for out in leaving if type(out) is Effect),
-        sends=tuple(out for out in leaving if type(out) is Send),
     )
 
 

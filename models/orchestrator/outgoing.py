@@ -6,10 +6,10 @@ A pure function of the journalled parameters, so that every repetition is the sa
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from models.decision import Address, Command, Effect, Send
 from models.identity import inner_id
+from models.orchestrator.messages import Params
 from models.orchestrator.state import Intent
 from models.orchestrator.tables import STEPS
 from models.payments import AnyRequest, Authorise, Capture, Refund, Reverse, Transfer, Void
@@ -38,43 +38,80 @@ def request(learnt: Learnt, intent: Intent) -> AnyRequest:
     return _REQUESTS[intent.step](learnt, intent)
 
 
-def _common(learnt: Learnt, intent: Intent) -> dict[str, Any]:
-    return {"key": f"{learnt['order']}:{intent.key}", "order": learnt["order"], "lookup": intent.lookup}
+def _key(learnt: Learnt, intent: Intent) -> str:
+    return f"{learnt['order']}:{intent.key}"
 
 
 def _authorise(learnt: Learnt, intent: Intent) -> Authorise:
-    return Authorise(**_common(learnt, intent), currency=learnt["currency"], **_params(intent))
+    return _authorisation(learnt, _key(learnt, intent), intent.params, intent.lookup)
+
+
+def _authorisation(learnt: Learnt, key: str, params: Params, lookup: bool = False) -> Authorise:
+    return Authorise(
+        key=key,
+        order=learnt["order"],
+        lookup=lookup,
+        amount=int(params["amount"]),
+        currency=learnt["currency"],
+        payment_method=str(params["payment_method"]),
+    )
 
 
 def _capture(learnt: Learnt, intent: Intent) -> Capture:
-    return Capture(**_common(learnt, intent), payment_intent=learnt["payment_intent"], **_params(intent))
+    return Capture(
+        key=_key(learnt, intent),
+        order=learnt["order"],
+        lookup=intent.lookup,
+        payment_intent=learnt["payment_intent"],
+        amount=int(intent.params["amount"]),
+    )
 
 
 def _void(learnt: Learnt, intent: Intent) -> Void:
     """With parameters, it is an authorisation of unknown outcome that is voided: they are that request's."""
-    unlearnt = None
-    if intent.params:
-        key = f"{learnt['order']}:authorise:pi:1"
-        unlearnt = Authorise(key=key, order=learnt["order"], currency=learnt["currency"], **_params(intent))
-    return Void(**_common(learnt, intent), payment_intent=learnt.get("payment_intent", ""), authorise=unlearnt)
+    unlearnt = f"{learnt['order']}:authorise:pi:1"
+    return Void(
+        key=_key(learnt, intent),
+        order=learnt["order"],
+        lookup=intent.lookup,
+        payment_intent=learnt.get("payment_intent", ""),
+        authorise=_authorisation(learnt, unlearnt, intent.params) if intent.params else None,
+    )
 
 
 def _refund(learnt: Learnt, intent: Intent) -> Refund:
-    return Refund(**_common(learnt, intent), payment_intent=learnt["payment_intent"], **_params(intent))
+    return Refund(
+        key=_key(learnt, intent),
+        order=learnt["order"],
+        lookup=intent.lookup,
+        payment_intent=learnt["payment_intent"],
+        amount=int(intent.params["amount"]),
+        refund=str(intent.params["refund"]),
+    )
 
 
 def _transfer(learnt: Learnt, intent: Intent) -> Transfer:
-    consignment = inner_id("cns", learnt["order"], intent.object.partition("-")[0])
-    shared: dict[str, Any] = {"currency": learnt["currency"], "charge": learnt["charge"], "consignment": consignment}
-    return Transfer(**_common(learnt, intent), **shared, **_params(intent))
+    return Transfer(
+        key=_key(learnt, intent),
+        order=learnt["order"],
+        lookup=intent.lookup,
+        amount=int(intent.params["amount"]),
+        currency=learnt["currency"],
+        destination=str(intent.params["destination"]),
+        charge=learnt["charge"],
+        consignment=inner_id("cns", learnt["order"], intent.object.partition("-")[0]),
+        party=str(intent.params["party"]),
+    )
 
 
 def _reverse(learnt: Learnt, intent: Intent) -> Reverse:
-    return Reverse(**_common(learnt, intent), **_params(intent))
-
-
-def _params(intent: Intent) -> dict[str, Any]:
-    return dict(intent.params)
+    return Reverse(
+        key=_key(learnt, intent),
+        order=learnt["order"],
+        lookup=intent.lookup,
+        transfer=str(intent.params["transfer"]),
+        amount=int(intent.params["amount"]),
+    )
 
 
 _REQUESTS: dict[str, Callable[[Learnt, Intent], AnyRequest]] = {

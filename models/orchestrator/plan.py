@@ -163,9 +163,10 @@ def _payouts(steps: Plan, order: Order, consignment: Consignment, at: Millis) ->
     for index, party in enumerate(consignment.parties):
         if not party.account or party.role == PLATFORM:
             continue
+        to_pay = party.share - party.returned - held[index] - party.paid
+        if not to_pay and not steps.saga.intents:
+            continue
         place = f"{consignment.number}-{index}"
-        paid = party.paid
-        to_pay = party.due - held[index] - paid
         transfer = f"transfer:{place}-{len(party.transfers) + 1}"
         intent = steps.under_way(transfer)
         if intent is not None and steps.replaceable(intent) and intent.params["amount"] != to_pay:
@@ -176,8 +177,8 @@ def _payouts(steps: Plan, order: Order, consignment: Consignment, at: Millis) ->
         if to_pay > 0:
             params: Params = {"amount": to_pay, "destination": party.account, "party": f"{party.role}:{party.name}"}
             steps.intended[transfer] = params
-        elif paid > party.due:
-            _take_back(steps, party, place, paid - party.due, at)
+        elif party.paid > party.due:
+            _take_back(steps, party, place, party.paid - party.due, at)
 
 
 def _take_back(steps: Plan, party: Party, place: str, too_much: int, at: Millis) -> None:
@@ -204,7 +205,7 @@ def timers(order: Order, saga: Saga, at: Millis) -> dict[str, Millis]:
     for consignment in order.consignments:
         if consignment.status == "offered" and consignment.accept_by:
             wanted[f"accept:{consignment.number}"] = consignment.accept_by
-        for index, party in enumerate(consignment.parties):
+        for index, party in enumerate(consignment.parties if order.refunds else ()):
             if party.debt:
                 name = f"collect:{consignment.number}-{index}"
                 before = saga.timers.get(name, 0)

@@ -66,10 +66,9 @@ def name_of(key: str) -> str:
     return key[: key.rindex(":")]
 
 
-def intent_of(key: str, params: Params, at: Millis) -> Intent:
-    name, _, attempt = key.rpartition(":")
-    step, _, object_ = name.partition(":")
-    return Intent(step, object_, int(attempt), params, at, at + patience(step, key, 1))
+def _intent(key: str, params: Params, at: Millis) -> Intent:
+    step, object_, attempt = key.split(":")
+    return Intent(step, object_, int(attempt), params, at, at + STEPS[step].patience_ms)
 
 
 def patience(step: str, key: str, tries: int) -> int:
@@ -128,7 +127,7 @@ def _advanced(saga: Saga, event: SagaAdvanced) -> Saga:
     if event.settled:
         done = done.union(_remembered(event.settled))
     for key, params in event.intended.items():
-        intents[name_of(key)] = intent_of(key, params, event.at)
+        intents[name_of(key)] = _intent(key, params, event.at)
     timers = saga.timers if event.timers is None else event.timers
     return changed(
         saga,

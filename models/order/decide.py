@@ -30,7 +30,7 @@ def decide(order: Order, command: Any) -> Decision:
         return verdict
     advance = Advance(order=draft.order, nudge=type(command) is m.StripeHint)
     joint = (Send(Address("orchestrator", draft.order.id), advance),)
-    return Accepted(events=tuple(draft.events), joint=joint, reply=verdict)
+    return Accepted(events=tuple(draft.events), joint=joint, reply=verdict, state=draft.order)
 
 
 def _proceed(_draft: Draft, _command: m.Proceed) -> None:

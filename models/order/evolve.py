@@ -281,7 +281,8 @@ def _transferred(order: Order, event: m.SharesTransferred) -> Fields:
     for made in event.made:
         of = parties[made.consignment]
         party = of[made.party]
-        of[made.party] = changed(party, transfers=(*party.transfers, PaidOut(made.id, made.amount)))
+        transfers = (*party.transfers, PaidOut(made.id, made.amount))
+        of[made.party] = changed(party, transfers=transfers, paid=party.paid + made.amount)
     return {"consignments": tuple(changed(c, parties=tuple(parties[c.number])) for c in order.consignments)}
 
 
@@ -291,7 +292,7 @@ def _reversed(order: Order, event: m.ShareReversed) -> Fields:
     transfers = tuple(
         changed(t, reversed=t.reversed + event.amount) if t.id == event.transfer else t for t in party.transfers
     )
-    party = changed(party, transfers=transfers)
+    party = changed(party, transfers=transfers, paid=party.paid - event.amount)
     debt = min(party.debt, max(0, party.paid - party.due))
     return _party(order, event.consignment, event.party, changed(party, debt=debt))
 

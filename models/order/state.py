@@ -50,6 +50,7 @@ class Party:
     """Who has a share of a consignment.
 
     share:    of what was captured; returned: how much of it refunds have claimed back by now (t_i of the design).
+    paid:     transfers less reversals.
     debt:     what should have been reversed and could not be.
     """
 
@@ -58,6 +59,7 @@ class Party:
     account: str
     share: int = 0
     returned: int = 0
+    paid: int = 0
     transfers: tuple[PaidOut, ...] = ()
     debt: int = 0
 
@@ -65,11 +67,6 @@ class Party:
     def due(self) -> int:
         """What the party is to have in the end."""
         return self.share - self.returned
-
-    @property
-    def paid(self) -> int:
-        """What it has: transfers less reversals."""
-        return sum(paid_out.amount - paid_out.reversed for paid_out in self.transfers)
 
 
 @dataclass(frozen=True)

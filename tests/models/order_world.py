@@ -179,6 +179,7 @@ class World:
             self.journal.setdefault(address, []).append(stored)
         for note in decision.notes:
             state = kind.evolve(state, note)
+        assert decision.state is None or decision.state == state, "a decider's own fold is the fold"
         self.states[address] = state
 
     # --- the post ---
