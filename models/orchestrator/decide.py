@@ -144,7 +144,7 @@ def _recorded(order: Order, saga: Saga) -> list[str]:
     """Keys of gathered transfers that the order has recorded."""
     if not saga.results:
         return []
-    known = {paid.id for c in order.consignments for party in c.parties for paid in party.transfers}
+    known = {transfer.id for consignment in order.consignments for transfer in consignment.transfers}
     return [saga.intents[name].key for name, result in saga.results.items() if result in known]
 
 

@@ -10,7 +10,7 @@ from models.decision import Millis
 from models.orchestrator.messages import Params
 from models.orchestrator.state import Intent, Saga
 from models.orchestrator.tables import COLLECT_EVERY_MS, HOLD_MARGIN_MS
-from models.order.state import PLATFORM, Consignment, Order, Party, withheld
+from models.order.state import PLATFORM, Consignment, Order, withheld
 
 SOLD = frozenset({"confirmed", "in_production", "cancellation_requested", "dispatched", "delivered"})
 """A consignment whose reserved stock is sold."""
@@ -159,41 +159,50 @@ def _payouts(steps: Plan, order: Order, consignment: Consignment, at: Millis) ->
     net of what has been refunded meanwhile.
     """
     quiet = consignment.live and not order.refunds and not order.disputes
-    held = (0,) * len(consignment.parties) if quiet else withheld(order, consignment)
+    held = consignment.returned if quiet else withheld(order, consignment)  # quiet: nothing was returned, all zeros
+    idle = not steps.saga.intents
     for index, party in enumerate(consignment.parties):
         if not party.account or party.role == PLATFORM:
             continue
-        to_pay = party.share - party.returned - held[index] - party.paid
-        if not to_pay and not steps.saga.intents:
+        due = consignment.shares[index] - consignment.returned[index]
+        paid = consignment.paid[index]
+        to_pay = due - held[index] - paid
+        if idle and not to_pay:
             continue
         place = f"{consignment.number}-{index}"
-        transfer = f"transfer:{place}-{len(party.transfers) + 1}"
+        transfer = f"transfer:{place}-{_transfers_to(consignment, index) + 1}"
         intent = steps.under_way(transfer)
         if intent is not None and steps.replaceable(intent) and intent.params["amount"] != to_pay:
             steps.drop(transfer)
-            intent = None
         elif intent is not None:
             continue
         if to_pay > 0:
-            params: Params = {"amount": to_pay, "destination": party.account, "party": f"{party.role}:{party.name}"}
-            steps.intended[transfer] = params
-        elif party.paid > party.due:
-            _take_back(steps, party, place, party.paid - party.due, at)
+            to: Params = {"amount": to_pay, "destination": party.account, "party": f"{party.role}:{party.name}"}
+            steps.intended[transfer] = to
+        elif paid > due:
+            _take_back(steps, consignment, index, at)
 
 
-def _take_back(steps: Plan, party: Party, place: str, too_much: int, at: Millis) -> None:
+def _transfers_to(consignment: Consignment, party: int) -> int:
+    return sum(transfer.party == party for transfer in consignment.transfers)
+
+
+def _take_back(steps: Plan, consignment: Consignment, party: int, at: Millis) -> None:
     """Reverse what a party has been paid too much, newest transfer first. What it could not give back is its debt,
     and is tried again at long intervals."""
+    place = f"{consignment.number}-{party}"
     if any(name.startswith(f"reverse:{place}-") for name in steps.saga.intents):
         return
-    amount = too_much - party.debt
+    debt = consignment.debts[party]
+    amount = consignment.overpaid(party) - debt
     if amount <= 0:
         if steps.saga.timers.get(f"collect:{place}", at + 1) > at:
             return
-        amount = party.debt
-    source = next(paid_out for paid_out in reversed(party.transfers) if paid_out.amount > paid_out.reversed)
+        amount = debt
+    own = [transfer for transfer in consignment.transfers if transfer.party == party]
+    source = next(transfer for transfer in reversed(own) if transfer.amount > transfer.reversed)
     amount = min(amount, source.amount - source.reversed)
-    so_far = sum(paid_out.reversed for paid_out in party.transfers)
+    so_far = sum(transfer.reversed for transfer in own)
     steps.intended[f"reverse:{place}-{so_far}"] = {"amount": amount, "transfer": source.id}
 
 
@@ -205,11 +214,12 @@ def timers(order: Order, saga: Saga, at: Millis) -> dict[str, Millis]:
     for consignment in order.consignments:
         if consignment.status == "offered" and consignment.accept_by:
             wanted[f"accept:{consignment.number}"] = consignment.accept_by
-        for index, party in enumerate(consignment.parties if order.refunds else ()):
-            if party.debt:
-                name = f"collect:{consignment.number}-{index}"
-                before = saga.timers.get(name, 0)
-                wanted[name] = before if before > at else at + COLLECT_EVERY_MS
+        if order.refunds:
+            for party, debt in enumerate(consignment.debts):
+                if debt:
+                    name = f"collect:{consignment.number}-{party}"
+                    before = saga.timers.get(name, 0)
+                    wanted[name] = before if before > at else at + COLLECT_EVERY_MS
     return wanted
 
 

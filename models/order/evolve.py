@@ -139,12 +139,16 @@ def _captured(order: Order, event: m.PaymentCaptured) -> Fields:
 def _taken(consignment: Consignment, shares: m.Amounts) -> Consignment:
     if not consignment.taking:
         return consignment
+    nothing = (0,) * len(shares)
     return changed(
         consignment,
         status=CONSIGNMENT[consignment.status].get("confirm", consignment.status),
         taking=False,
         captured=sum(shares),
-        parties=tuple(changed(p, share=share) for p, share in zip(consignment.parties, shares, strict=True)),
+        shares=shares,
+        returned=nothing,
+        paid=nothing,
+        debts=nothing,
     )
 
 
@@ -268,39 +272,42 @@ def _delivered(order: Order, event: m.ConsignmentDelivered) -> Fields:
 # --- paying out and paying back --------------------------------------------------------------------------------------
 
 
-def _party(order: Order, consignment: int, index: int, party: Party) -> Fields:
-    """The fields with one party replaced."""
-    parties = list(order.consignments[consignment - 1].parties)
-    parties[index] = party
-    return {"consignments": _one(order, consignment, parties=tuple(parties))}
+def _plus(amounts: m.Amounts, index: int, amount: int) -> m.Amounts:
+    """The amounts with one of them increased."""
+    return (*amounts[:index], amounts[index] + amount, *amounts[index + 1 :])
 
 
 @_folds(m.SharesTransferred, "transferred", actor="stripe", detail=lambda e: f"{len(e.made)} transfers")
 def _transferred(order: Order, event: m.SharesTransferred) -> Fields:
-    parties = {c.number: list(c.parties) for c in order.consignments}
-    for made in event.made:
-        of = parties[made.consignment]
-        party = of[made.party]
-        transfers = (*party.transfers, PaidOut(made.id, made.amount))
-        of[made.party] = changed(party, transfers=transfers, paid=party.paid + made.amount)
-    return {"consignments": tuple(changed(c, parties=tuple(parties[c.number])) for c in order.consignments)}
+    return {"consignments": tuple(_paid_out(c, event.made) for c in order.consignments)}
+
+
+def _paid_out(consignment: Consignment, made: tuple[m.Made, ...]) -> Consignment:
+    transfers = [PaidOut(each.party, each.id, each.amount) for each in made if each.consignment == consignment.number]
+    paid = list(consignment.paid)
+    for transfer in transfers:
+        paid[transfer.party] += transfer.amount
+    return changed(consignment, transfers=(*consignment.transfers, *transfers), paid=tuple(paid))
 
 
 @_folds(m.ShareReversed, "reversed", actor="stripe", detail=lambda e: f"{e.amount} of {e.transfer}")
 def _reversed(order: Order, event: m.ShareReversed) -> Fields:
-    party = order.consignments[event.consignment - 1].parties[event.party]
+    """What comes back settles what was owed last: a debt never exceeds what the party has too much."""
+    consignment = order.consignments[event.consignment - 1]
     transfers = tuple(
-        changed(t, reversed=t.reversed + event.amount) if t.id == event.transfer else t for t in party.transfers
+        changed(t, reversed=t.reversed + event.amount) if t.id == event.transfer else t for t in consignment.transfers
     )
-    party = changed(party, transfers=transfers, paid=party.paid - event.amount)
-    debt = min(party.debt, max(0, party.paid - party.due))
-    return _party(order, event.consignment, event.party, changed(party, debt=debt))
+    consignment = changed(consignment, paid=_plus(consignment.paid, event.party, -event.amount))
+    forgiven = max(0, consignment.debts[event.party] - consignment.overpaid(event.party))
+    debts = _plus(consignment.debts, event.party, -forgiven)
+    fields = {"transfers": transfers, "paid": consignment.paid, "debts": debts}
+    return {"consignments": _one(order, event.consignment, **fields)}
 
 
 @_folds(m.DebtRecorded, "debt_recorded", actor="stripe", detail=lambda e: e.code)
 def _debt(order: Order, event: m.DebtRecorded) -> Fields:
-    party = order.consignments[event.consignment - 1].parties[event.party]
-    return _party(order, event.consignment, event.party, changed(party, debt=party.debt + event.amount))
+    debts = _plus(order.consignments[event.consignment - 1].debts, event.party, event.amount)
+    return {"consignments": _one(order, event.consignment, debts=debts)}
 
 
 @_folds(m.RefundRequested, "refund_requested", detail=lambda e: e.reason)
@@ -317,11 +324,7 @@ def _refunded(order: Order, event: m.RefundSucceeded) -> Fields:
         "refunds": _replaced(order.refunds, refund.id, REFUND, "succeed", stripe_id=event.id),
         "returns": _replaced(order.returns, refund.cause, RETURN, "refund"),
         "consignments": tuple(
-            changed(
-                c,
-                refunded=c.refunded + parts.get(c.number, 0),
-                parties=tuple(changed(p, returned=t) for p, t in zip(c.parties, returned, strict=True)),
-            )
+            changed(c, refunded=c.refunded + parts.get(c.number, 0), returned=returned)
             for c, returned in zip(order.consignments, event.returned, strict=True)
         ),
     }

@@ -123,14 +123,18 @@ def record_capture(draft: Draft, command: m.RecordCapture) -> None:
 
 def _shares(order: Order, consignment: Consignment) -> m.Amounts:
     """Split the consignment's part of the capture among its parties, weighted by the accepted lines' own splits."""
-    weights = {(party.role, party.name): 0 for party in consignment.parties}
-    accepted = [order.lines[n - 1] for n in consignment.lines if n not in consignment.dropped]
-    names = [(party.role, party.name) for party in consignment.parties[-3:]]
-    for ln in accepted:
-        bps = (*ln.split, WHOLE_BPS - sum(ln.split))
-        for party, share in zip((("brand", ln.brand), *names), bps, strict=True):
-            weights[party] += ln.amount * share
-    return apportion(accepted_amount(order, consignment), tuple(weights.values()))
+    brands = {party.name: index for index, party in enumerate(consignment.parties[:-3])}
+    weights = [0] * len(consignment.parties)
+    for number in consignment.lines:
+        if number not in consignment.dropped:
+            ln = order.lines[number - 1]
+            brand, supplier, retailer = ln.split
+            amount = ln.amount
+            weights[brands[ln.brand]] += amount * brand
+            weights[-3] += amount * supplier
+            weights[-2] += amount * retailer
+            weights[-1] += amount * (WHOLE_BPS - brand - supplier - retailer)
+    return apportion(accepted_amount(order, consignment), weights)
 
 
 def record_capture_failure(draft: Draft, command: m.RecordCaptureFailure) -> None:

@@ -10,9 +10,7 @@ from models.identity import inner_id
 from models.order import messages as m
 from models.order.draft import Draft, Verdict, check, unknown
 from models.order.state import (
-    Consignment,
     Order,
-    Party,
     consignment_id,
     line,
     refundable,
@@ -58,9 +56,8 @@ def preview(draft: Draft, command: m.PreviewRefund) -> Verdict:
 
 def _preview(order: Order, number: int, part: int) -> dict[str, Any]:
     consignment = order.consignments[number - 1]
-    shares = [party.share for party in consignment.parties]
     before = consignment.refunded + under_way(order, number)
-    then, now = returned(shares, before + part), returned(shares, before)
+    then, now = returned(consignment.shares, before + part), returned(consignment.shares, before)
     return {
         "id": consignment_id(order, number),
         "amount": part,
@@ -158,12 +155,8 @@ def record_refund(draft: Draft, command: m.RecordRefund) -> None:
     if found is None or check("refund", found.status, "succeed"):
         return
     parts = dict(found.allocation)
-    back = tuple(_returned(c, c.refunded + parts.get(c.number, 0)) for c in draft.order.consignments)
+    back = tuple(returned(c.shares, c.refunded + parts.get(c.number, 0)) for c in draft.order.consignments)
     draft.add(m.RefundSucceeded(draft.at, found.id, command.id, back))
-
-
-def _returned(consignment: Consignment, refunded: int) -> m.Amounts:
-    return returned([party.share for party in consignment.parties], refunded)
 
 
 def record_refund_failure(draft: Draft, command: m.RecordRefundFailure) -> None:
@@ -175,29 +168,28 @@ def record_refund_failure(draft: Draft, command: m.RecordRefundFailure) -> None:
 
 
 def record_transfers(draft: Draft, command: m.RecordTransfers) -> None:
-    new = tuple(made for made in command.made if not _knows(_party(draft.order, made.consignment, made.party), made.id))
+    known = {transfer.id for consignment in draft.order.consignments for transfer in consignment.transfers}
+    new = tuple([made for made in command.made if made.id not in known])
     if new:
         draft.add(m.SharesTransferred(draft.at, new))
 
 
-def _party(order: Order, consignment: int, index: int) -> Party:
-    return order.consignments[consignment - 1].parties[index]
-
-
-def _knows(party: Party, transfer: str) -> bool:
-    return any(paid_out.id == transfer for paid_out in party.transfers)
-
-
 def record_reversal(draft: Draft, command: m.RecordReversal) -> None:
     if command.code:
-        debtor = _party(draft.order, command.consignment, command.party)
-        newly = debtor.paid - debtor.due - debtor.debt
-        if newly > 0:
-            owed = min(command.amount, newly)
-            draft.add(m.DebtRecorded(draft.at, command.consignment, command.party, owed, command.code))
-            draft.add(m.AttentionRaised(draft.at, "debt", f"{debtor.role} {debtor.name} owes {debtor.debt + owed}"))
+        _record_debt(draft, command)
         return
     draft.add(m.ShareReversed(draft.at, command.consignment, command.party, command.transfer, command.amount))
-    in_debt = any(party.debt for consignment in draft.order.consignments for party in consignment.parties)
+    in_debt = any(any(consignment.debts) for consignment in draft.order.consignments)
     if not in_debt and any(reason == "debt" for reason, _ in draft.order.attention):
         draft.add(m.AttentionCleared(draft.at, "debt", "dray"))
+
+
+def _record_debt(draft: Draft, command: m.RecordReversal) -> None:
+    """The reversal was refused. When a debt was tried again, there is nothing new to record."""
+    consignment = draft.order.consignments[command.consignment - 1]
+    known = consignment.debts[command.party]
+    newly = min(command.amount, consignment.overpaid(command.party) - known)
+    if newly > 0:
+        debtor = consignment.parties[command.party]
+        draft.add(m.DebtRecorded(draft.at, command.consignment, command.party, newly, command.code))
+        draft.add(m.AttentionRaised(draft.at, "debt", f"{debtor.role} {debtor.name} owes {known + newly}"))

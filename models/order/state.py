@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from models.decision import Millis
 from models.identity import inner_id
@@ -36,37 +36,22 @@ class Line:
         return self.quantity * self.unit_amount
 
 
-@dataclass(frozen=True)
-class PaidOut:
-    """A transfer that was made, and what of it came back."""
-
-    id: str
-    amount: int
-    reversed: int = 0
-
-
-@dataclass(frozen=True)
-class Party:
-    """Who has a share of a consignment.
-
-    share:    of what was captured; returned: how much of it refunds have claimed back by now (t_i of the design).
-    paid:     transfers less reversals.
-    debt:     what should have been reversed and could not be.
-    """
+class Party(NamedTuple):
+    """Who has a share of a consignment, and the Stripe account it is paid out to, if it has one."""
 
     role: str
     name: str
     account: str
-    share: int = 0
-    returned: int = 0
-    paid: int = 0
-    transfers: tuple[PaidOut, ...] = ()
-    debt: int = 0
 
-    @property
-    def due(self) -> int:
-        """What the party is to have in the end."""
-        return self.share - self.returned
+
+@dataclass(frozen=True)
+class PaidOut:
+    """A transfer that was made to a party (its index), and what of it came back."""
+
+    party: int
+    id: str
+    amount: int
+    reversed: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,6 +61,9 @@ class Consignment:
     units:    ordered units by SKU (one SKU may stand on several lines); dropped: lines the supplier did not take on.
     captured: what was taken for it; refunded: what has gone back to the customer; fee: what the supplier's policy
               keeps of its cancellation.
+    shares:   what each party has of `captured`; returned: what each has given back by now (t_i of the design);
+              paid: transfers less reversals; debts: what should have been reversed and could not be. By party, in the
+              order of `parties`; empty before the capture.
     taking:   it is part of a capture that is under way.
     ended:    the cancel reason with which it ended, or will end if the supplier accepts its cancellation.
     """
@@ -93,6 +81,11 @@ class Consignment:
     captured: int = 0
     refunded: int = 0
     fee: int = 0
+    shares: Amounts = ()
+    returned: Amounts = ()
+    paid: Amounts = ()
+    debts: Amounts = ()
+    transfers: tuple[PaidOut, ...] = ()
     ended: str = ""
     cancellation_refused: bool = False
     tracking: Tracking | None = None
@@ -104,6 +97,10 @@ class Consignment:
     @property
     def remaining(self) -> int:
         return self.captured - self.refunded
+
+    def overpaid(self, party: int) -> int:
+        """What the party has beyond what it is due: to be reversed, or owed."""
+        return max(0, self.paid[party] - self.shares[party] + self.returned[party])
 
 
 @dataclass(frozen=True)
@@ -280,14 +277,11 @@ def disputed(order: Order, consignment: int) -> int:
 def withheld(order: Order, consignment: Consignment) -> Amounts:
     """What must not be paid out yet to each party: refunds under way, open disputes, and all that a cancelled
     consignment has yet to give back. Whatever has been paid out already stays where it is."""
-    shares = [party.share for party in consignment.parties]
     back = under_way(order, consignment.number) + disputed(order, consignment.number)
     if not consignment.live:
         back = max(back, consignment.remaining - consignment.fee)
-    if not back:
-        return (0,) * len(shares)
-    then = returned(shares, min(consignment.refunded + back, consignment.captured))
-    return tuple(t - party.returned for t, party in zip(then, consignment.parties, strict=True))
+    then = returned(consignment.shares, min(consignment.refunded + back, consignment.captured))
+    return tuple(t - now for t, now in zip(then, consignment.returned, strict=True))
 
 
 def units_refunded(order: Order, line_id: str) -> int:
@@ -310,10 +304,3 @@ def task_id(order: Order, consignment: int) -> str:
 
 def consignment_id(order: Order, consignment: int) -> str:
     return inner_id("cns", order.id, consignment)
-
-
-def parties(order: Order) -> Iterator[tuple[Consignment, int, Party]]:
-    """Every (consignment, index, party)."""
-    for consignment in order.consignments:
-        for index, party in enumerate(consignment.parties):
-            yield consignment, index, party

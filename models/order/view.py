@@ -151,24 +151,26 @@ def _consignment(order: Order, consignment: Consignment) -> dict[str, Any]:
             "tracking_number": tracking.tracking_number,
             "tracking_url": tracking.tracking_url,
         },
-        "splits": [_split(party) for party in consignment.parties],
+        "splits": [_split(consignment, index, party) for index, party in enumerate(consignment.parties)],
     }
 
 
-def _split(party: Party) -> dict[str, Any]:
-    """`payable` is what a party without an account is owed outside Stripe."""
-    owed_elsewhere = party.role != PLATFORM and not party.account
+def _split(consignment: Consignment, index: int, party: Party) -> dict[str, Any]:
+    """`payable` is what a party without an account is owed outside Stripe. Before the capture there is nothing yet."""
+    share = consignment.shares[index] if consignment.shares else 0
+    back = consignment.returned[index] if consignment.shares else 0
+    transfers = [transfer for transfer in consignment.transfers if transfer.party == index]
     return {
         "party": party.role,
         "name": party.name,
         "account": party.account or None,
-        "amount": party.share,
-        "returned": party.returned,
-        "transfer": party.transfers[-1].id if party.transfers else None,
-        "transferred": sum(paid_out.amount for paid_out in party.transfers),
-        "reversed": sum(paid_out.reversed for paid_out in party.transfers),
-        "debt": party.debt,
-        "payable": party.due if owed_elsewhere else 0,
+        "amount": share,
+        "returned": back,
+        "transfer": transfers[-1].id if transfers else None,
+        "transferred": sum(transfer.amount for transfer in transfers),
+        "reversed": sum(transfer.reversed for transfer in transfers),
+        "debt": consignment.debts[index] if consignment.shares else 0,
+        "payable": share - back if party.role != PLATFORM and not party.account else 0,
     }
 
 
