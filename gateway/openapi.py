@@ -45,6 +45,8 @@ def codes_of(endpoint: Endpoint) -> tuple[str, ...]:
         codes += WITH_KEY
     if endpoint.body is not None or "ndjson" in endpoint.extra:
         codes += WITH_BODY
+    if any(parameter.where == "query" for parameter in endpoint.parameters):
+        codes += ("malformed",)
     if endpoint.idempotent:
         codes += ("malformed", "idempotency_key_reused")
     return tuple(dict.fromkeys(codes))

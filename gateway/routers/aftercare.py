@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from pydantic import BaseModel
 
 from gateway.auth import EVERYONE, OPS, RETAILER, SUPPLIER
-from gateway.endpoint import Answer, Call, Handler, Parameter, Routes
+from gateway.endpoint import Answer, Call, Handler, Routes
 from gateway.idempotency import minted_part
 from gateway.order_access import Found, order_for, told
 from gateway.problems import Problem
 from gateway.replies import etag, json_answer, replay_headers
 from gateway.routers.order_actions import IF_MATCH, quantities
-from gateway.schemas.order_views import Dispute, Message, Messages, Return
+from gateway.schemas.order_views import Dispute, Message, Messages, OwnDispute, Return
 from gateway.schemas.orders import (
     DisputeRequest,
     EvidenceRequest,
@@ -53,7 +53,7 @@ def _nested(
     body_required: bool,
     answers: Mapping[int, tuple[type[BaseModel] | None, str]],
     problems: tuple[str, ...],
-    parameters: tuple[Parameter, ...] = (IF_MATCH,),
+    also: type[BaseModel] | None = None,
 ) -> Callable[[Handler], Handler]:
     """Register a verb on a return or dispute under its order, and under its own id alone, which names its order."""
 
@@ -67,7 +67,8 @@ def _nested(
                 body_required=body_required,
                 answers=answers,
                 problems=("not_found", "stale", *problems),
-                parameters=parameters,
+                parameters=(IF_MATCH,),
+                extra={"also": also} if also is not None else None,
             )(handler)
         return handler
 
@@ -213,7 +214,8 @@ async def open_dispute(call: Call) -> Answer:
     body=EvidenceRequest,
     body_required=True,
     answers={201: (Dispute, "The dispute with the evidence; a supplier sees its own evidence only.")},
-    problems=("dispute_resolved", "evidence_too_late", "too_much_evidence"),
+    problems=("dispute_resolved", "evidence_too_late", "too_much_evidence", "erased"),
+    also=OwnDispute,
 )
 async def add_evidence(call: Call) -> Answer:
     """Give evidence. It is sealed like all personal data."""
@@ -261,7 +263,7 @@ async def resolve_dispute(call: Call) -> Answer:
     roles=EVERYONE,
     body=MessageRequest,
     answers={201: (Message, "Delivered to the order.")},
-    problems=("not_found", "too_many_messages", "stale"),
+    problems=("not_found", "too_many_messages", "erased", "stale"),
     parameters=(IF_MATCH,),
 )
 async def post_message(call: Call) -> Answer:

@@ -222,11 +222,7 @@ class Shop:
     @property
     def stored(self) -> int:
         """How many events the journal has accepted."""
-        return sum(
-            actor.version
-            for shard in self.store.contents.shards.values()
-            for actor in shard.actors.values()
-        )
+        return sum(actor.version for shard in self.store.contents.shards.values() for actor in shard.actors.values())
 
 
 async def ok(request: Coroutine[Any, Any, httpx.Response], status: int = 200) -> Json:

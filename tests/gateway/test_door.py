@@ -264,7 +264,12 @@ def test_unknown_paths_and_methods() -> None:
         answer = await acme.delete("/v1/orders/ord_1")
         assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
         assert answer.headers["allow"] == "GET"
-        for path in ("/v1/orders/x", "/v1/orders/ord_fff" + "0" * 32, "/v1/orders/%00", "/v1/orders/ord_000%2F" + "0" * 31):
+        for path in (
+            "/v1/orders/x",
+            "/v1/orders/ord_fff" + "0" * 32,
+            "/v1/orders/%00",
+            "/v1/orders/ord_000%2F" + "0" * 31,
+        ):
             await refused(acme.get(path), 404, "not_found")
 
     in_shop(story)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.gateway.shop import ORDER, Shop, in_shop, ok, order_of, refused
+from tests.gateway.shop import ORDER, Shop, in_shop, ok
 
 
 def test_an_order_is_placed_and_confirmed() -> None:

@@ -27,8 +27,17 @@ def test_every_endpoint_but_a_few_needs_a_key() -> None:
 
 @pytest.mark.parametrize(
     "authorization",
-    ["", "Bearer", "Bearer ", "Bearer nope", "Basic retailer-acme", "retailer-acme", "Bearer " + "x" * 5000,
-     "Bearer retailer-acme x", "Bearer retailer-ac\u00e9"],
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer nope",
+        "Basic retailer-acme",
+        "retailer-acme",
+        "Bearer " + "x" * 5000,
+        "Bearer retailer-acme x",
+        "Bearer retailer-ac\u00e9",
+    ],
 )
 def test_without_a_known_key_nothing_is_answered(authorization: str) -> None:
     async def story(shop: Shop) -> None:
@@ -103,8 +112,18 @@ def test_a_supplier_sees_its_own_part_only() -> None:
         assert [c["supplier"] for c in seen["consignments"]] == ["south"]
         assert [line["product"] for line in seen["lines"]] == ["map"]
         hidden = {
-            "payment", "amount", "captured_amount", "refunds", "metadata", "retailer", "cancel_reason", "attention",
-            "refunded_amount", "refund_status", "dispute_status", "allow_partial",
+            "payment",
+            "amount",
+            "captured_amount",
+            "refunds",
+            "metadata",
+            "retailer",
+            "cancel_reason",
+            "attention",
+            "refunded_amount",
+            "refund_status",
+            "dispute_status",
+            "allow_partial",
         }
         assert not hidden & set(seen)
         assert hidden <= set(whole)
