@@ -25,6 +25,7 @@ from pathlib import Path
 SOCKET_PATH_BYTES_MAX = 100  # the kernel takes 107
 START_TIMEOUT_S = 60.0  # loading millions of events takes a while
 STOP_TIMEOUT_S = 20.0
+ORPHAN_TIMEOUT_S = 30.0
 DATA = ("appendonly.aof", "appendonlydir", "dump.rdb")
 MARKER = "written-by.json"
 STATE = "running.json"
@@ -200,23 +201,34 @@ def _minor(version: str) -> tuple[int, ...]:
 
 
 def _lock(directory: Path) -> int:
+    """Hold the directory's lock. A server that was killed may have left a child that is rewriting the log and ends by
+    itself: wait for that one, not for a server that answers."""
+    deadline = time.monotonic() + ORPHAN_TIMEOUT_S
+    while (lock := _try_lock(directory)) is None:
+        if _ping(_socket_path(directory)) or time.monotonic() > deadline:
+            raise RedisServerError(f"another Redis is running on {directory}: `dray down` stops it")
+        time.sleep(0.05)
+    return lock
+
+
+def _try_lock(directory: Path) -> int | None:
     lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
-        raise RedisServerError(f"another Redis is running on {directory}: `dray down` stops it") from None
+        return None
     return lock
 
 
 def _locked(directory: Path) -> bool:
     try:
-        os.close(_lock(directory))
-    except RedisServerError:
-        return True
-    except OSError:
+        lock = _try_lock(directory)
+    except FileNotFoundError:
         return False
-    return False
+    if lock is not None:
+        os.close(lock)
+    return lock is None
 
 
 def _socket_path(directory: Path) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import hiredis
 from redis.asyncio.connection import AbstractConnection, ConnectionPool, DefaultParser
 from redis.crc import key_slot
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, RedisError
 
 from actors.runtime.ports import JournalMismatch, JournalUnavailable
 
@@ -114,6 +114,7 @@ class _Link:
         await self._connection.disconnect(nowait=True)
 
 
+_LOGIN = "Redis wants another user or password: put them into its URL, as in redis://user:password@host:6379"
 _MULTI, _EXEC = pack("MULTI"), pack("EXEC")
 
 
@@ -179,7 +180,13 @@ class Node:
 
     async def _open(self) -> _Link:
         connection = self._pool.connection_class(**self._pool.connection_kwargs)
-        await connection.connect()  # type: ignore[no-untyped-call]
+        try:
+            await connection.connect()  # type: ignore[no-untyped-call]
+        except BaseException as fault:
+            await connection.disconnect(nowait=True)
+            if isinstance(fault, AuthenticationError) or isinstance(fault.__context__, AuthenticationError):
+                raise JournalMismatch(f"{_LOGIN} ({fault})") from fault
+            raise
         parser = connection._parser  # noqa: SLF001 - redis-py makes it, from our class, and has no other name for it
         assert isinstance(parser, _BatchParser), "the pool is made with this parser"
         link = _Link(connection, parser)
@@ -187,6 +194,8 @@ class Node:
             settings = [pack("CONFIG", "GET", name) for name in SETTINGS]
             info, *found = await link.call([pack("INFO"), *settings, *self._load_scripts])
             if isinstance(info, Refusal):
+                if info.code in ("NOAUTH", "NOPERM"):
+                    raise JournalMismatch(f"{_LOGIN} ({info})")
                 raise JournalUnavailable(str(info))
             about = parse_info(info)
             if about.get("loading") == "1":

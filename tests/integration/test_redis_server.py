@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -85,6 +86,15 @@ def test_one_directory_has_one_server(tmp_path: Path, running: list[RunningRedis
     assert server.process is not None
     server.process.wait()
     assert redis_server.running(tmp_path) is None
+
+
+def test_a_child_that_a_killed_server_left_behind_is_waited_for(tmp_path: Path, running: list[RunningRedis]) -> None:
+    (tmp_path / "redis").mkdir(mode=0o700)
+    with (tmp_path / "redis" / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        child = subprocess.Popen(["sleep", "0.3"], pass_fds=(lock.fileno(),))
+    running.append(redis_server.start(tmp_path))
+    assert child.wait() == 0
 
 
 def test_a_pid_that_another_process_got_later_is_not_taken_for_the_server(tmp_path: Path) -> None:

@@ -110,7 +110,11 @@ end
 
 local answer = ''
 if #refused > 0 then answer = cjson.encode(refused) end
-call('HSET', KEYS[1], 'number', ARGV[3], 'by', ARGV[2], 'refused', answer)
+if record[4] == ARGV[2] and record[5] == answer then
+  call('HSET', KEYS[1], 'number', ARGV[3])
+else
+  call('HSET', KEYS[1], 'number', ARGV[3], 'by', ARGV[2], 'refused', answer)
+end
 
 if due_key > 0 then
   local scored, undue, pending, settled = {}, {}, {}, {}
