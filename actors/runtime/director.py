@@ -1,8 +1,8 @@
 """The director's mind: which host holds which cell, and what to do when hosts come, go, hang or leave in good order.
 
-Pure: facts come in as method calls, orders go out as data, and the time is an argument. `adapters.director_server` hears
-the facts and carries the orders out. The director is off the message path: if it dies traffic goes on, and its successor
-learns everything anew from the hosts that report to it.
+Pure: facts come in as method calls, orders go out as data, and the time is an argument. `adapters.director_server`
+hears the facts and carries the orders out. The director is off the message path: if it dies traffic goes on, and its
+successor learns everything anew from the hosts that report to it.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class Director:
             orders.append(Retire(name))
         return orders
 
-    def drain(self, name: str, now: float) -> Sequence[Order]:
+    def drain(self, name: str) -> Sequence[Order]:
         """A host is to leave: it gives up its cells one by one, then `Retire` follows."""
         host = self.hosts.get(name)
         if host is None or host.draining:

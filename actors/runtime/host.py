@@ -229,6 +229,10 @@ class HostCore:
         """Something has been decided: flush it as soon as the journal is free."""
         self._committer.dirty()
 
+    def start_held_effects(self) -> None:
+        """Effects that had to wait, for a valid lease or for others to come back."""
+        self._outbox.start_held()
+
     def send(self, send: Send) -> None:
         """A message that rests on nothing undecided."""
         self._outbox.send(send)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dray.intake")
 
+_NEVER = 2**62
 _TAKEN = Reply(Status.OK)
 _FULL = Reply(Status.BUSY)
 _MOVED = Reply(Status.MOVED)
@@ -32,7 +33,6 @@ class Intake:
         self._turn = turn
         self._arrivals: deque[Work] = deque()
         self._continuations: deque[Work] = deque()
-        self._ttl_ms = int(host.limits.message_ttl_s * 1000)
         self._running = False
         self._closed = False
 
@@ -128,9 +128,9 @@ class Intake:
         return None
 
     def enqueue(self, to: Address, command: Command) -> None:
-        """A command from within: an effect's outcome, a timer. Never refused; its number is bounded by its source."""
-        host = self._host
-        self.again(host.work(Envelope(to, command, host.wall() + self._ttl_ms, asks=False)))
+        """A command from within: an effect's outcome, a timer. Never refused and never too late: its number is bounded
+        by its source, and nobody would send it again soon."""
+        self.again(self._host.work(Envelope(to, command, _NEVER, asks=False)))
 
     def again(self, work: Work) -> None:
         """Turn a work again, after its actor has been loaded or a refused group has been dropped."""

@@ -19,13 +19,14 @@ log = logging.getLogger("dray.lane")
 class Pending:
     """A command on its way: kept until it is answered, so that it can be sent again."""
 
-    __slots__ = ("attempts", "envelope", "future", "item", "watch_id", "watch_until")
+    __slots__ = ("attempts", "envelope", "future", "item", "taken", "watch_id", "watch_until")
 
     def __init__(self, envelope: Envelope, future: asyncio.Future[Reply] | None) -> None:
         self.envelope = envelope
         self.future = future
         self.item = b""
         self.attempts = 0
+        self.taken = False  # watched: the command itself has been answered, the notice is still to come
         self.watch_id = 0
         self.watch_until: Millis = 0
 
@@ -72,7 +73,7 @@ class Lane:
         if not pending.item:
             pending.item = encode_item(pending.envelope, pending.watch_id)
         if pending.future is not None:
-            self._waiting[pending] = pending.watch_until or pending.envelope.expires_at
+            self._waiting[pending] = pending.watch_until if pending.taken else pending.envelope.expires_at
         self._queue.append(pending)
         self._pump()
 
@@ -113,11 +114,18 @@ class Lane:
         answers = decode_answers(data)
         for pending, reply in zip(batch, answers.replies, strict=True):
             if reply is None:
-                self._watched[pending.watch_id] = pending
+                self._watch(pending)
             else:
                 self._settle(pending, reply)
         self._noticed(answers.notices)
         self._pump()
+
+    def _watch(self, pending: Pending) -> None:
+        """The command has done its work, durably; from now on its asker only waits for the actor to get somewhere."""
+        pending.taken = True
+        self._watched[pending.watch_id] = pending
+        if pending in self._waiting:
+            self._waiting[pending] = pending.watch_until
 
     async def _linger(self) -> None:
         """Hold a call open on which the host can send notices while there is no other traffic."""
@@ -157,5 +165,4 @@ class Lane:
                 continue
             del self._waiting[pending]
             self._watched.pop(pending.watch_id, None)
-            watched = pending.watch_until and pending.watch_id
-            pending.answer(Reply(Status.OK if watched else Status.EXPIRED))
+            pending.answer(Reply(Status.OK if pending.taken else Status.EXPIRED))

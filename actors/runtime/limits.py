@@ -15,7 +15,6 @@ class Limits:
     resident_idle_s: float = 30.0
     turns_per_slice_max: int = 128  # turns before the event loop gets a breath
     commit_groups_max: int = 512  # per cell and commit
-    commit_bytes_max: int = 4_000_000
     load_batch_actors_max: int = 256
     poison_attempts_max: int = 5
     effects_in_flight_max: int = 10_000

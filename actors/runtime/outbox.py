@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,8 @@ Tell = Callable[[Envelope], None]
 class Outbox:
     """Delivers within the host by a plain call and elsewhere through the router; starts effects under a valid lease.
 
-    An effect that does not leave is not lost: its intent is in the journal, and the due index brings it up again.
+    An effect that may not leave yet is held; one that is lost with the process is not lost: its intent is in the
+    journal, and a new owner or the due index brings it up again.
     """
 
     def __init__(self, host: HostCore, runners: Runners, tell: Tell) -> None:
@@ -29,6 +31,7 @@ class Outbox:
         self._ttl_ms = int(host.limits.message_ttl_s * 1000)
         self.effects_in_flight = 0
         self._effects_started = 0
+        self._held: deque[Effect] = deque()  # no more than intents are pending
 
     def release(self, sends: Iterable[Send], effects: Iterable[Effect]) -> None:
         for send in sends:
@@ -43,19 +46,34 @@ class Outbox:
             self._tell(envelope)
 
     def _start(self, effect: Effect) -> None:
-        if not self._host.lease.valid() or self.effects_in_flight >= self._host.limits.effects_in_flight_max:
-            return
-        self.effects_in_flight += 1
-        self._effects_started += 1
-        self._runners[effect.port].start(effect, self._came_back)
+        self._held.append(effect)
+        self.start_held()
+
+    def start_held(self) -> None:
+        """Start what may leave: called when effects come up, when one comes back, and with every poll of the due
+        index, since a lease may be lost and found again."""
+        host = self._host
+        while self._held and self.effects_in_flight < host.limits.effects_in_flight_max and host.lease.valid():
+            effect = self._held.popleft()
+            if host.owned(host.home_of(effect.reply_to)) is None:
+                continue  # its cell has moved; the new owner asks again
+            self.effects_in_flight += 1
+            self._effects_started += 1
+            self._runners[effect.port].start(effect, self._came_back)
 
     def _came_back(self, to: Address, outcome: Command) -> None:
         self.effects_in_flight -= 1
         self._host.enqueue(to, outcome)
+        if self._held:
+            self.start_held()
 
     async def close(self) -> None:
         for runner in self._runners.values():
             await runner.close()
 
     def status(self) -> dict[str, Any]:
-        return {"effects_in_flight": self.effects_in_flight, "effects_started": self._effects_started}
+        return {
+            "effects_in_flight": self.effects_in_flight,
+            "effects_held": len(self._held),
+            "effects_started": self._effects_started,
+        }

@@ -38,6 +38,7 @@ class Redrive:
         while True:
             await asyncio.sleep(host.limits.due_poll_s)
             polls += 1
+            host.start_held_effects()
             await asyncio.gather(*(self._poll(owned) for owned in list(host.cells.values())))
             if polls % 4 == 0:
                 host.notices.expire(host.wall())

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from actors.runtime.envelope import Overloaded, Reply, Status
+from actors.runtime.envelope import Overloaded, Reply, Status, Unanswered
 from actors.runtime.limits import LIMITS
 from actors.runtime.local_journal import Fault
 from actors.runtime.ports import Cell, Guard
@@ -278,6 +278,25 @@ def test_a_watch_ends_with_the_view_of_then_when_its_time_is_over() -> None:
     in_town(story, limits=replace(LIMITS, router_sweep_s=0.01))
 
 
+def test_a_watch_does_not_answer_for_a_command_that_was_never_answered() -> None:
+    """Whether the command took effect is unknown when the wait is over: that is no OK, and no view of a stranger."""
+
+    async def story(town: Town) -> None:
+        town.hosts["h0"].journal.faults = lambda operation, _cell: (  # type: ignore[attr-defined]
+            Fault.LOST_REQUEST if operation == "commit" else Fault.NONE
+        )
+        asked = asyncio.ensure_future(town.router.ask(account("ann"), Open(owner="ann"), watch=1.0, timeout_s=5.0))
+        await asyncio.sleep(0.05)
+        town.now += 2_000  # the wait is over, and the command may still be answered
+        await asyncio.sleep(0.05)
+        assert not asked.done()
+        town.now += 5_000
+        with pytest.raises(Unanswered):
+            await asked
+
+    in_town(story, limits=replace(LIMITS, router_sweep_s=0.01, commit_retry_s=0.001))
+
+
 def test_a_watch_survives_its_hosts_death() -> None:
     async def story(town: Town) -> None:
         ann = await opened(town, "ann", 5)
@@ -365,3 +384,21 @@ def test_a_journal_that_went_back_in_time_stops_the_shard() -> None:
         assert town.hosts["h0"].cell_of(ann) not in town.hosts["h0"].cells
 
     in_town(story)
+
+
+def test_effects_that_may_not_leave_wait_and_leave_later() -> None:
+    async def story(town: Town) -> None:
+        host = town.hosts["h0"]
+        names = [await opened(town, name, 5) for name in ("ann", "bob", "eve")]
+        host.lease.revoked = True
+        asked = [asyncio.ensure_future(town.router.ask(name, Pay(amount=1, ring=True))) for name in names]
+        await asyncio.gather(*asked)
+        assert town.bells["h0"].rung == []
+        host.lease.revoked = False
+        for _ in range(100):
+            await asyncio.sleep(0.01)
+            if len(town.bells["h0"].rung) == 3:
+                break
+        assert sorted(town.bells["h0"].rung) == ["ann", "bob", "eve"]
+
+    in_town(story, limits=replace(LIMITS, effects_in_flight_max=1, due_poll_s=0.01))
