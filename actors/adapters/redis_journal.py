@@ -7,6 +7,7 @@ One pipeline carries the commits of all a host's dirty shards, so one fsync serv
 from __future__ import annotations
 
 import asyncio
+import heapq
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from actors.adapters.redis_layout import (
     SYSTEM,
+    TIMERS,
     ShardKeys,
     address_of,
     commit_arguments,
@@ -157,29 +159,26 @@ class RedisJournal:
     async def due(self, cell: Cell, until: Millis, limit: int) -> Sequence[DueEntry]:
         keys = self._keys(cell.shard)
         if cell.actor:
-            entries = await self._own_entries(cell, keys)
-            return sorted((e for e in entries if e.due.at <= until), key=lambda e: score_of(e.due))[:limit]
-        latest = score_of(Due(until, True))
-        command = pack("ZRANGEBYSCORE", keys.due[0], 0, latest, "WITHSCORES", "LIMIT", 0, limit)
-        flat = await self._one(keys, command)
-        return [
-            DueEntry(address_of(name), due_of(int(score))) for name, score in zip(flat[::2], flat[1::2], strict=True)
-        ]
+            entries = [entry for entry in await self._own_entries(cell, keys) if entry.due.at <= until]
+        else:
+            entries = [
+                entry
+                for first, last in (
+                    (0, score_of(Due(until, pending=True))),
+                    (TIMERS, score_of(Due(until, pending=False))),
+                )
+                for entry in await self._entries(keys, first, last, limit)
+            ]
+        return sorted(entries, key=_by_time)[:limit]
 
     async def pending(self, cell: Cell, after: Address | None, limit: int) -> Sequence[DueEntry]:
+        # The index is ordered by time, and times move while the pages are read; names do not. Reading all for each page
+        # is cheap next to resuming them, which is what the caller does.
         keys = self._keys(cell.shard)
-        if cell.actor:
-            entries = await self._own_entries(cell, keys)
-            wanted = [e for e in entries if e.due.pending and (after is None or str(e.address) > str(after))]
-            return sorted(wanted, key=lambda entry: str(entry.address))[:limit]
-        first = f"({after}" if after else "-"
-        names = await self._one(keys, pack("ZRANGEBYLEX", keys.due[1], first, "+", "LIMIT", 0, limit))
-        if not names:
-            return []
-        scores = await self._one(keys, pack("ZMSCORE", keys.due[0], *names))
-        # One that was settled between the two looks has no score, or another kind of entry, by now.
-        found = [(name, int(score)) for name, score in zip(names, scores, strict=True) if score is not None]
-        return [DueEntry(address_of(name), Due(score >> 1, True)) for name, score in found]
+        entries = await (self._own_entries(cell, keys) if cell.actor else self._entries(keys, 0, TIMERS - 1, -1))
+        last = str(after) if after else ""
+        wanted = [entry for entry in entries if entry.due.pending and str(entry.address) > last]
+        return heapq.nsmallest(limit, wanted, key=_by_name)
 
     async def renew(self, owner: str, ttl_ms: int) -> None:
         key = lease_key(owner)
@@ -273,13 +272,28 @@ class RedisJournal:
             raise JournalUnavailable(self._failed(answer).cause)
         return answer
 
+    async def _entries(self, keys: ShardKeys, first: int, last: int, limit: int) -> list[DueEntry]:
+        """The entries of the due index with scores from `first` to `last`; a limit of -1 means all."""
+        command = pack("ZRANGEBYSCORE", *keys.due, first, last, "WITHSCORES", "LIMIT", 0, limit)
+        flat = await self._one(keys, command)
+        pairs = zip(flat[::2], flat[1::2], strict=True)
+        return [DueEntry(address_of(name), due_of(int(score))) for name, score in pairs]
+
     async def _own_entries(self, cell: Cell, keys: ShardKeys) -> list[DueEntry]:
         """A dedicated cell's entries: those of its actor and its companions."""
         kind, _, name = cell.actor.partition(":")
         addresses = [Address(k, name) for k in sorted(HOME_KINDS)] if kind in HOME_KINDS else [Address(kind, name)]
-        scores = await self._one(keys, pack("ZMSCORE", keys.due[0], *map(str, addresses)))
+        scores = await self._one(keys, pack("ZMSCORE", *keys.due, *map(str, addresses)))
         found = zip(addresses, scores, strict=True)
         return [DueEntry(address, due_of(int(score))) for address, score in found if score is not None]
+
+
+def _by_time(entry: DueEntry) -> tuple[Millis, bool, str]:
+    return (entry.due.at, entry.due.pending, str(entry.address))
+
+
+def _by_name(entry: DueEntry) -> str:
+    return str(entry.address)
 
 
 def _stream_entry(entry: bytes, fields: Sequence[bytes]) -> StreamEntry:

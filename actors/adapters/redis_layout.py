@@ -16,6 +16,7 @@ from models.decision import Address, Due, Millis
 ACTORS_MAX = 3_500  # per commit, and
 EVENTS_MAX = 7_000  # per append: what Lua can unpack at once
 PLAN_HEAD = 7
+TIMERS = 2**50  # added to a timer's score; milliseconds stay below it for 35,000 years, and the sum is exact
 SYSTEM = "{dray}:system"
 
 
@@ -27,7 +28,7 @@ class ShardKeys:
     pooled: str  # owner record
     dedicated: str  # set of actors with an owner record of their own
     bases: str
-    due: tuple[str, str]  # all entries, the pending ones
+    due: tuple[str]
     snapshots: tuple[str]
     data_keys: tuple[str]
     stream: tuple[str, str]  # its position, there once a consumer has opened it, and the stream itself
@@ -51,7 +52,7 @@ def shard_keys(shard: int) -> ShardKeys:
         pooled=p + "owner",
         dedicated=p + "dedicated",
         bases=p + "bases",
-        due=(p + "due", p + "pending"),
+        due=(p + "due",),
         snapshots=(p + "snapshots",),
         data_keys=(p + "data-keys",),
         stream=(p + "position", p + "stream"),
@@ -70,12 +71,13 @@ def address_of(text: bytes) -> Address:
 
 
 def score_of(due: Due) -> int:
-    """The due index's score: the time, doubled, plus whether an intent is pending. Exact below 2**53."""
-    return due.at * 2 + due.pending
+    """Where an entry stands in the due index: pending ones first, by time, then the timers, by time."""
+    at, pending = due
+    return at if pending else at + TIMERS
 
 
 def due_of(score: int) -> Due:
-    return Due(score >> 1, bool(score & 1))
+    return Due(score, pending=True) if score < TIMERS else Due(score - TIMERS, pending=False)
 
 
 def commit_arguments(
@@ -112,9 +114,8 @@ def commit_arguments(
                 if due is None:
                     flags += 1
                 else:
-                    at, pending = due
-                    flags += 2 + pending
-                    extras.append(at * 2 + pending)  # score_of(due)
+                    flags += 2
+                    extras.append(score_of(due))
             if append.snapshot is not None:
                 flags += 4
                 extras.append(append.snapshot)

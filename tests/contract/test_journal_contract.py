@@ -402,8 +402,11 @@ async def test_times_are_exact(journal: AnyJournal) -> None:
     owner = await take(journal)
     at = 4_102_444_800_123  # in the year 2100
     await owner.store(one(append(ORDER, 0, due=Due(at, pending=True))))
+    await owner.store(one(append(SAGA, 0, due=Due(at, pending=False))))
     assert list(await journal.due(SHARD, at - 1, 10)) == []
-    assert list(await journal.due(SHARD, at, 10)) == [DueEntry(ORDER, Due(at, pending=True))]
+    both = [DueEntry(SAGA, Due(at, pending=False)), DueEntry(ORDER, Due(at, pending=True))]
+    assert list(await journal.due(SHARD, at, 10)) == both
+    assert list(await journal.due(SHARD, at, 1)) == both[:1]
     assert list(await journal.pending(SHARD, None, 10)) == [DueEntry(ORDER, Due(at, pending=True))]
 
 

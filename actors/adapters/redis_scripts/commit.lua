@@ -5,11 +5,11 @@
 --       then what the plan's head names
 -- ARGV  1 epoch  2 owner  3 number  4 plan (a flat JSON array of integers)  5.. values
 -- plan  head: how many actors; the first letter of an address in its event list's key; the first guard; then where in
---       KEYS to find the due index (followed by the pending index), the snapshots, the data keys, the stream's position
---       (followed by the stream), 0 for what this commit does not touch
+--       KEYS to find the due index, the snapshots, the data keys, the stream's position (followed by the stream), 0 for
+--       what this commit does not touch
 --       per group: 1 if it has a guard, how many appends; and per append:
---       actor (1..), expected version, how many events, flags: due (0 unchanged, 1 none, 2 timer, 3 pending)
---       + 4 if there is a snapshot + 8 if there is a data key + 16 if the events go to the stream
+--       actor (1..), expected version, how many events, flags: 1 remove its due entry or 2 set it, 4 there is a
+--       snapshot, 8 there is a data key, 16 the events go to the stream
 -- values per group: the guard's value and expiry (ms); the events of all its appends; per append its due score,
 --       snapshot, data key
 --
@@ -34,7 +34,14 @@ if actors > 0 then
 end
 local position = position_key > 0 and call('GET', KEYS[position_key]) -- false until a consumer has opened the stream
 
-local refused, due, score, entry = {}, {}, {}, {}
+local refused, entry = {}, {}
+local spoken_of, due, undue = {}, {}, {} -- the due index is written in one go, unless an actor comes up twice
+local function write_due()
+  if #due > 0 then call('ZADD', KEYS[due_key], unpack(due)) end
+  if #undue > 0 then call('ZREM', KEYS[due_key], unpack(undue)) end
+  spoken_of, due, undue = {}, {}, {}
+end
+
 local p, v, group = 8, 5, 0
 while plan[p] do
   local guarded, first = plan[p] == 1, p + 2
@@ -79,9 +86,13 @@ while plan[p] do
       if flags % 16 >= 8 then v = v + 1 end
     else
       if is > 0 then
-        due[k] = is
-        if is > 1 then
-          score[k] = ARGV[v]
+        if spoken_of[k] then write_due() end
+        spoken_of[k] = true
+        if is == 1 then
+          undue[#undue + 1] = address[k]
+        else
+          due[#due + 1] = ARGV[v]
+          due[#due + 1] = address[k]
           v = v + 1
         end
       end
@@ -108,6 +119,7 @@ while plan[p] do
   p, group = last + 4, group + 1
 end
 
+write_due()
 local answer = ''
 if #refused > 0 then answer = cjson.encode(refused) end
 if record[4] == ARGV[2] and record[5] == answer then
@@ -116,30 +128,6 @@ else
   call('HSET', KEYS[1], 'number', ARGV[3], 'by', ARGV[2], 'refused', answer)
 end
 
-if due_key > 0 then
-  local scored, undue, pending, settled = {}, {}, {}, {}
-  for k = 1, actors do
-    local is = due[k]
-    if is then
-      if is == 1 then
-        undue[#undue + 1] = address[k]
-      else
-        scored[#scored + 1] = score[k]
-        scored[#scored + 1] = address[k]
-      end
-      if is == 3 then
-        pending[#pending + 1] = '0'
-        pending[#pending + 1] = address[k]
-      else
-        settled[#settled + 1] = address[k]
-      end
-    end
-  end
-  if #scored > 0 then call('ZADD', KEYS[due_key], unpack(scored)) end
-  if #undue > 0 then call('ZREM', KEYS[due_key], unpack(undue)) end
-  if #pending > 0 then call('ZADD', KEYS[due_key + 1], unpack(pending)) end
-  if #settled > 0 then call('ZREM', KEYS[due_key + 1], unpack(settled)) end
-end
 if #entry > 0 then -- last: Redis 6.2 allows no write after XADD unless effects are logged
   call('INCR', KEYS[position_key])
   call('XADD', KEYS[position_key + 1], (position + 1) .. '-0', unpack(entry))
