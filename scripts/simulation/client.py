@@ -28,6 +28,10 @@ class Impatient(Exception):
     """A client was never answered."""
 
 
+class Vanished(Exception):
+    """What was there is gone."""
+
+
 class Receipts:
     """What clients were told, to be compared with what is stored.
 
@@ -77,21 +81,19 @@ class Client:
         return await self._until_answered(to, once)
 
     async def read(self, to: Address) -> Any:
-        """The actor's view, or None if there is none. Raises Impatient."""
+        """The view of an actor that the client has reason to believe in. Raises Impatient and Vanished."""
 
         async def once() -> Reply:
             return await self._cluster.request(lambda router: router.read(to))
 
         reply = await self._until_answered(to, once)
         if reply.status is Status.ABSENT:
-            if self.receipts.versions.get(to):
-                self.receipts.broken.append(f"{to} was there and is not any more")
-            return None
+            raise Vanished(f"{to} is not there")
         return orjson.loads(reply.body)
 
-    async def place(self, key: str, order: PlaceOrder) -> str | None:
+    async def place(self, key: str, order: PlaceOrder, watch_s: float | None = None) -> str | None:
         """Post an order and give back the id in the answer; None if there was no answer and, without a key, no way to
-        ask again. Raises Impatient."""
+        ask again. `watch_s` is `Prefer: wait`. Raises Impatient."""
         digest = f"{crc32(repr(order).encode()):08x}"
         found = ""
 
@@ -105,7 +107,7 @@ class Client:
             to = Address("order", minted)
 
             async def call(router: Router) -> Reply:
-                return await router.ask(to, command, guard=guard, data_key="wrapped")
+                return await router.ask(to, command, guard=guard, data_key="wrapped", watch=watch_s)
 
             reply = await self._cluster.request(call)
             found = minted

@@ -57,6 +57,7 @@ class Cluster:
         system: System,
         *,
         skew_ms: int,
+        wire_s: float,
     ) -> None:
         self.weather: Weather = CALM
         self.hosts: dict[str, SimulatedHost] = {}
@@ -64,12 +65,13 @@ class Cluster:
         self.control = Control(
             loop,
             trace,
-            system.limits,
             shards=system.shards,
             dedicated=system.dedicated,
             wall=clock.now,
-            spawn=lambda cell: self.start_host(cell.actor, cell),
-            retire=self.crash_host,
+            spawn=self._spawn,
+            retire=self._retire,
+            lease_of=lambda owner: max(0, system.disk.store.contents.leases.get(owner, 0) - clock.now()),
+            wire_s=wire_s,
         )
         self._loop = loop
         self._random = random
@@ -77,6 +79,7 @@ class Cluster:
         self._clock = clock
         self._system = system
         self._skew_ms = skew_ms
+        self._dedicated: dict[str, Cell] = {}  # hosts that the director has ordered, and that are kept up
         self._incarnations = 0
         self._requests = 0
 
@@ -99,11 +102,21 @@ class Cluster:
             self._system.network.detach(name)
             self.control.closed(host)
 
+    def restart_dedicated(self) -> None:
+        """What Ray does with hosts that have died."""
+        for name, cell in self._dedicated.items():
+            self.start_host(name, cell)
+
+    def _spawn(self, cell: Cell) -> None:
+        self._dedicated[cell.actor] = cell
+        self.start_host(cell.actor, cell)
+
+    def _retire(self, name: str) -> None:
+        self._dedicated.pop(name, None)
+        self.crash_host(name)
+
     def host_of_owner(self, owner: str) -> SimulatedHost | None:
         return next((host for host in self.hosts.values() if host.owner == owner), None)
-
-    def pooled_hosts(self) -> list[SimulatedHost]:
-        return [host for host in self.hosts.values() if host.cell is None]
 
     # --- gateways -----------------------------------------------------------------------------------------------------
 

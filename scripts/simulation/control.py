@@ -1,7 +1,8 @@
 """The control plane: the real `Director`, and the connections on which hosts report to it and hear its orders.
 
-A connection is ordered and reliable and closes with its process, as a socket does. A host that is silent for longer
-than a lease is given up for hung; when it wakes up it reports again.
+Stands for `actors.adapters.director_server`. A connection is ordered and reliable and closes with its process, as a
+socket does. A host that is silent is given up once its lease in the journal has run out; its connection is closed, and
+it reports again when it wakes up.
 """
 
 from __future__ import annotations
@@ -11,15 +12,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from actors.runtime.director import Director, Disown, Order, Own, Retire, Spawn
-from actors.runtime.limits import Limits
 from actors.runtime.ports import Cell, HostUnavailable, Placement
 from models.decision import Millis
 from scripts.simulation.trace import Trace
 from scripts.simulation.virtual_loop import Process, VirtualLoop
 
-WIRE_S = 0.001
 CLOSED_S = 0.05  # until a closed connection is noticed
 HEARTBEAT_S = 0.5
+SILENCE_S = 2.0
 
 
 class Reporter(Protocol):
@@ -32,6 +32,10 @@ class Reporter(Protocol):
 
     def order(self, order: Own | Disown) -> None: ...
 
+    def welcome(self, given_away: Sequence[Cell]) -> None: ...
+
+    def link_down(self) -> None: ...
+
     def owned(self) -> Iterable[Cell]: ...
 
 
@@ -39,28 +43,32 @@ class Control:
     """Runs the director; implements `ports.Directory` for gateways and hosts.
 
     spawn, retire: start and end hosts.
+    lease_of:      milliseconds that a host's lease still runs, by the journal.
+    wire_s:        how long a word takes on a connection; always the same, so that words stay in order.
     """
 
     def __init__(
         self,
         loop: VirtualLoop,
         trace: Trace,
-        limits: Limits,
-        *,
+            *,
         shards: int,
         dedicated: frozenset[str],
         wall: Callable[[], Millis],
         spawn: Callable[[Cell], None],
         retire: Callable[[str], None],
+        lease_of: Callable[[str], Millis],
+        wire_s: float,
     ) -> None:
         self._loop = loop
         self._trace = trace
-        self._limits = limits
         self._shards = shards
         self._dedicated = dedicated
         self._wall = wall
         self._spawn = spawn
         self._retire = retire
+        self._lease_of = lease_of
+        self._wire_s = wire_s
         self._director: Director | None = None
         self._process = Process(loop, "director")
         self._starts = 0
@@ -82,6 +90,9 @@ class Control:
     def crash(self) -> None:
         self._process.kill()
         self._director = None
+        for name in self._owners:
+            self._tell(name, self._hosts[name].link_down)
+        self._owners.clear()
 
     @property
     def up(self) -> bool:
@@ -92,8 +103,9 @@ class Control:
             await asyncio.sleep(HEARTBEAT_S)
             now = self._loop.time()
             for name, heard in list(self._heard.items()):
-                if now - heard > self._limits.lease_lost_s and name in self._owners:
+                if now - heard > SILENCE_S and name in self._owners and not self._lease_of(self._owners[name]):
                     self._trace.note("silent", name)
+                    self._tell(name, self._hosts[name].link_down)
                     self._gone(name, self._owners.pop(name))
             if self._director is not None:
                 self._carry_out(self._director.tick(now))
@@ -102,7 +114,7 @@ class Control:
 
     def heartbeat(self, host: Reporter) -> None:
         """Several times a second; the first one of an incarnation is how it joins."""
-        self._loop.later(WIRE_S, self._heartbeat, host)
+        self._loop.later(self._wire_s, self._heartbeat, host)
 
     def _heartbeat(self, host: Reporter) -> None:
         if self._director is None or host.process.dead:
@@ -112,12 +124,14 @@ class Control:
         if self._owners.get(host.name) != host.owner:
             self._owners[host.name] = host.owner
             self._trace.note("joined", host.owner)
-            self._carry_out(
-                self._director.joined(host.name, host.owner, host.cell, sorted(host.owned()), self._loop.time())
-            )
+            owned = sorted(host.owned())
+            orders = self._director.joined(host.name, host.owner, host.cell, owned, self._loop.time())
+            gone = [o for o in orders if isinstance(o, Disown) and o.host == host.name]
+            self._tell(host.name, host.welcome, [cell for order in gone for cell in order.cells])
+            self._carry_out(orders)
 
     def report(self, host: Reporter, *, owned: Sequence[Cell] = (), disowned: Sequence[Cell] = ()) -> None:
-        self._loop.later(WIRE_S, self._reported, host, owned, disowned)
+        self._loop.later(self._wire_s, self._reported, host, owned, disowned)
 
     def _reported(self, host: Reporter, owned: Sequence[Cell], disowned: Sequence[Cell]) -> None:
         director = self._director
@@ -145,34 +159,35 @@ class Control:
 
     def drain(self, name: str) -> None:
         if self._director is not None:
-            self._carry_out(self._director.drain(name, self._loop.time()))
+            self._carry_out(self._director.drain(name))
 
     def _carry_out(self, orders: Iterable[Order]) -> None:
         for order in orders:
             match order:
                 case Own(name) | Disown(name):
                     self._trace.note("order", type(order).__name__, name, *(c.shard for c in order.cells))
-                    host = self._hosts[name]
-                    self._loop.call_at(
-                        self._loop.time() + WIRE_S, host.order, order, context=host.process.context
-                    )
+                    self._tell(name, self._hosts[name].order, order)
                 case Spawn(cell):
                     self._spawn(cell)
                 case Retire(name):
                     self._retire(name)
 
+    def _tell(self, name: str, hear: Callable[..., None], *words: object) -> None:
+        """Over the connection of that host, which is ordered."""
+        self._loop.call_at(self._loop.time() + self._wire_s, hear, *words, context=self._hosts[name].process.context)
+
     # --- ports.Directory ----------------------------------------------------------------------------------------------
 
     async def placement(self) -> Placement:
         """Raises HostUnavailable while the director is down."""
-        await asyncio.sleep(2 * WIRE_S)
+        await asyncio.sleep(2 * self._wire_s)
         if self._director is None:
             raise HostUnavailable("the director is down")
         return self._director.placement()
 
     async def host_of(self, cell: Cell) -> str:
         """Raises HostUnavailable until the dedicated host has come up."""
-        await asyncio.sleep(2 * WIRE_S)
+        await asyncio.sleep(2 * self._wire_s)
         if self._director is None:
             raise HostUnavailable("the director is down")
         self._carry_out(self._director.wanted(cell))

@@ -94,6 +94,7 @@ class Chaos:
             self._cluster.start_host(name)
         for name in self._gateways:
             self._cluster.start_gateway(name)
+        self._cluster.restart_dedicated()
 
     # --- the faults ---------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any
 
 from actors.runtime.director import Disown, Own
 from actors.runtime.host import HostCore
@@ -19,6 +20,9 @@ from scripts.simulation.network import Network
 from scripts.simulation.virtual_loop import Process
 
 log = logging.getLogger("dray.simulation")
+
+_Step = Callable[[Cell, asyncio.Task[None] | None], Coroutine[Any, Any, None]]
+"""Does one thing to a cell, after the one before it."""
 
 
 class System:
@@ -64,7 +68,7 @@ class SimulatedHost:
         self.process = process
         self._system = system
         self._control = control
-        self._ordered: asyncio.Queue[Own | Disown] = asyncio.Queue()
+        self._moves: dict[Cell, asyncio.Task[None]] = {}  # the last thing under way for each cell
         self.router = system.router(process.name, control, wall)
         self.core = HostCore(
             system.kinds,
@@ -81,12 +85,58 @@ class SimulatedHost:
         )
         process.spawn(self._live())
 
+    # --- what the director says (as `actors.adapters.host_link` hears it) ---------------------------------------------
+
     def order(self, order: Own | Disown) -> None:
-        """The director says so. Orders are carried out one after the other."""
-        self._ordered.put_nowait(order)
+        for cell in order.cells:
+            self._move(cell, self._own if isinstance(order, Own) else self._disown)
+
+    def welcome(self, given_away: Sequence[Cell]) -> None:
+        for cell in given_away:
+            owned = self.core.cells.get(cell)
+            if owned is not None:
+                self.core.drop(owned)
+        self.core.lease.revoked = False
+
+    def link_down(self) -> None:
+        """Until it is known whether the director has given our cells away, reads are not answered."""
+        self.core.lease.revoked = True
+        for move in self._moves.values():
+            move.cancel()
+        self._moves.clear()
 
     def owned(self) -> Iterable[Cell]:
-        return list(self.core.cells)
+        return [cell for cell, owned in self.core.cells.items() if not owned.closing]
+
+    # --- cells --------------------------------------------------------------------------------------------------------
+
+    def _move(self, cell: Cell, step: _Step) -> None:
+        self._moves[cell] = asyncio.get_running_loop().create_task(step(cell, self._moves.get(cell)))
+
+    async def _own(self, cell: Cell, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.gather(before, return_exceptions=True)
+        halfway = self.core.cells.get(cell)
+        if halfway is not None and halfway.closing:
+            self.core.drop(halfway)
+        while True:
+            try:
+                await self.core.own(cell)
+            except JournalUnavailable as error:
+                log.info("%s cannot take %s over yet: %s", self.name, cell, error)
+                await asyncio.sleep(self._system.limits.commit_retry_s)
+            else:
+                self._control.report(self, owned=[cell])
+                return
+
+    async def _disown(self, cell: Cell, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            before.cancel()
+            await asyncio.gather(before, return_exceptions=True)
+        await self.core.disown(cell)
+        self._control.report(self, disowned=[cell])
+
+    # --- life ---------------------------------------------------------------------------------------------------------
 
     async def _live(self) -> None:
         while True:
@@ -102,29 +152,6 @@ class SimulatedHost:
             except HostUnavailable:
                 await asyncio.sleep(HEARTBEAT_S)
         self._system.network.attach(self.name, self.process, self.core.deliver)
-        carrying_out = asyncio.get_running_loop().create_task(self._carry_out_forever())
-        while not carrying_out.done():
+        while True:
             self._control.heartbeat(self)
             await asyncio.sleep(HEARTBEAT_S)
-        carrying_out.result()
-
-    async def _carry_out_forever(self) -> None:
-        while True:
-            order = await self._ordered.get()
-            for cell in order.cells:
-                if isinstance(order, Own):
-                    await self._own(cell)
-                else:
-                    await self.core.disown(cell)
-                    self._control.report(self, disowned=[cell])
-
-    async def _own(self, cell: Cell) -> None:
-        while True:
-            try:
-                await self.core.own(cell)
-            except JournalUnavailable as error:
-                log.info("%s cannot take %s over yet: %s", self.name, cell, error)
-                await asyncio.sleep(self._system.limits.commit_retry_s)
-            else:
-                self._control.report(self, owned=[cell])
-                return

@@ -84,7 +84,10 @@ class OrderBook:
                 if happened.name != "actor.answered/1":
                     self.wrong.append(f"{happened.name} is not known")
             elif self.lines or happened.name == "order.placed/1":
-                step(self, happened.fields)
+                try:
+                    step(self, happened.fields)
+                except (LookupError, ValueError) as error:
+                    self.wrong.append(f"{happened.name} makes no sense: {error!r}")
             else:
                 self.wrong.append(f"{happened.name} before it was placed")
 
@@ -331,6 +334,8 @@ _STEPS: dict[str, _Step] = {
         "return_approved": OrderBook.nothing,
         "return_rejected": OrderBook.nothing,
         "return_received": OrderBook.return_received,
+        "dispute_opened": OrderBook.nothing,
+        "dispute_resolved": OrderBook.nothing,
         "attention_raised": OrderBook.attention_raised,
         "attention_cleared": OrderBook.nothing,
     }.items()

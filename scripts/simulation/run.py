@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from actors.runtime.ports import EffectRunner
 from models.orchestrator.messages import PaymentAnswered
 from scripts.simulation import invariants
 from scripts.simulation.bank import Bank
-from scripts.simulation.client import Client, Impatient, Receipts
+from scripts.simulation.client import Client, Impatient, Receipts, Vanished
 from scripts.simulation.clock import WallClock
 from scripts.simulation.cluster import Cluster
 from scripts.simulation.disk import Disk
@@ -78,11 +79,20 @@ def simulate(seed: int, *, keep_trace: bool = False) -> Verdict:
     try:
         return loop.run_until_complete(_World(loop, seed, keep_trace).run())
     finally:
+        _bury(loop)
         asyncio.set_event_loop(None)
         loop.close()
         muted()
         if collecting:
             gc.enable()
+
+
+def _bury(loop: VirtualLoop) -> None:
+    """End what is still under way, so that no destructor complains of it: the run is over and judged."""
+    for task in asyncio.all_tasks(loop):
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        with contextlib.suppress(RuntimeError):  # a coroutine that awaits in its `finally`
+            task.get_coro().close()  # type: ignore[union-attr]
 
 
 def _mute() -> Callable[[], None]:
@@ -124,7 +134,7 @@ class _World:
             runners=self._runners,
         )
         self.cluster = Cluster(
-            loop, random("cluster"), self.trace, self.clock, system, skew_ms=self.plan.skew_ms
+            loop, random("cluster"), self.trace, self.clock, system, skew_ms=self.plan.skew_ms, wire_s=self.plan.wire_s
         )
         self.disk.witnesses.append(self.history.witness)
         self.chaos = Chaos(
@@ -157,6 +167,8 @@ class _World:
                 problems.append(f"A10: no rest within {REST_S_MAX:.0f} s")
         except (Impatient, Stalled) as error:
             problems.append(f"A10: {error}")
+        except Vanished as error:
+            problems.append(f"A1: {error}")
         problems += [f"A10: {accident}" for accident in self._loop.accidents]
         problems += invariants.judge(self._evidence())
         return Verdict(

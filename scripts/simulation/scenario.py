@@ -34,13 +34,14 @@ class Product:
 
 @dataclass(frozen=True)
 class Scenario:
-    """diligence: by manual supplier, how often it answers a task at all."""
+    """diligence: by manual supplier, how often it answers a task at all. wire_s: latency of the control plane."""
 
     hosts: int
     gateways: int
     shards: int
     dedicated: frozenset[str]
     skew_ms: int
+    wire_s: float
     orders: int
     storm_s: float
     suppliers: tuple[PutSupplier, ...]
@@ -62,6 +63,7 @@ def scenario(random: Random) -> Scenario:
         shards=random.choice((2, 4, 4, 6)),
         dedicated=random.choice((frozenset(), frozenset(), hot, frozenset({"supplier"}))),
         skew_ms=random.choice((0, 0, 400)),
+        wire_s=random.choice((0.001, 0.001, 0.05, 0.4)),
         orders=random.randint(6, 24),
         storm_s=random.uniform(6.0, 25.0),
         suppliers=suppliers,

@@ -67,7 +67,7 @@ class People:
         if key and random.random() < 0.25:  # the same request twice at the same time
             id_, _ = await asyncio.gather(self._client.place(key, placing), self._client.place(key, placing))
         else:
-            id_ = await self._client.place(key, placing)
+            id_ = await self._client.place(key, placing, random.choice((None, None, 0.5, 8.0)))
         if id_ is None:
             return
         acts: list[Callable[[Address], Any]] = [self._supply]
@@ -77,6 +77,10 @@ class People:
             acts.append(self._refund)
         if random.random() < 0.25:
             acts.append(self._send_back)
+        if random.random() < 0.2:
+            acts.append(self._dispute)
+        if random.random() < 0.3:
+            acts.append(self._watch)
         await asyncio.gather(*(act(Address("order", id_)) for act in acts))
         if key and random.random() < 0.2:
             await self._client.place(key, placing)
@@ -84,8 +88,32 @@ class People:
     # --- what becomes of an order -------------------------------------------------------------------------------------
 
     async def _cancel(self, at: Address) -> None:
-        await asyncio.sleep(self._random.choice((0.0, 0.3, 2.0, 20.0)) * self._random.random())
+        if self._random.random() < 0.3:  # only now, when it is being made
+            await self._wait(at, lambda view: view["status"] == "in_production")
+        else:
+            await asyncio.sleep(self._random.choice((0.0, 0.3, 2.0, 20.0)) * self._random.random())
         await self._ask(at, lambda: c.CancelOrder(by="retailer:acme", reason="changed my mind"), once=True)
+
+    async def _watch(self, at: Address) -> None:
+        """Somebody who looks again and again, through whichever gateway answers."""
+        for _ in range(30):
+            await self._client.read(at)
+            await asyncio.sleep(self._random.uniform(0.05, 0.6))
+
+    async def _dispute(self, at: Address) -> None:
+        if await self._wait(at, lambda view: "dispute" in view["allowed_actions"]) is None:
+            return
+        opened = inner_id("dsp", at.id, f"{self._random.getrandbits(32):08x}")
+        amount = self._random.choice((0, 1, 500))
+        await self._ask(at, lambda: c.OpenDispute(by="retailer:acme", dispute=opened, reason="lost", amount=amount))
+        await asyncio.sleep(self._random.random() * 6)
+        outcome = self._random.choice(("upheld", "rejected", "withdrawn"))
+        refund = inner_id("rfd", at.id, f"{self._random.getrandbits(32):08x}") if outcome == "upheld" else ""
+        back = self._random.choice((1, 400)) if refund else 0
+        resolve = c.ResolveDispute(by="ops:ann", dispute=opened, outcome=outcome, refund=refund, refund_amount=back)
+        if (await self._ask(at, lambda: resolve, once=True)).status is Status.OK:
+            return
+        await self._ask(at, lambda: c.ResolveDispute(by="ops:ann", dispute=opened, outcome="rejected"), once=True)
 
     async def _refund(self, at: Address) -> None:
         view = await self._wait(at, lambda v: "refund" in v["allowed_actions"])
