@@ -25,6 +25,7 @@ from actors.parking import park
 from actors.runtime.host import HostCore
 from actors.runtime.ports import Cell, EffectRunner, HostUnavailable, Placement, Runners
 from actors.runtime.router import Router, is_dedicated
+from gateway.services import BadSignature, StripeEvents
 from models.decision import Millis
 from models.orchestrator.messages import PaymentAnswered
 from models.payments import PaymentAnswer
@@ -66,14 +67,29 @@ def answer_payment(answer: PaymentAnswer) -> PaymentAnswered:
 
 
 def payments(spec: Mapping[str, Any]) -> EffectRunner:
-    """The Payments port that the configuration asks for. Raises ValueError for a key and a server that must not meet."""
+    """The Payments port that the configuration asks for. Raises ValueError for a key and a server that must not
+    meet."""
     if spec["payments"] == "simulated":
         ledger = Path(spec["ledger"]) if spec["ledger"] else None
         return SimulatedPayments(answer_payment, spec["simulated_latency_ms"], ledger)
     from actors.adapters.stripe_payments import StripePayments
 
-    key = SANDBOX_KEY if spec["payments"] == "sandbox" else os.environ.get("STRIPE_API_KEY", "")
-    return StripePayments(answer_payment, key, spec["stripe_url"])
+    return StripePayments(answer_payment, stripe_key(spec), spec["stripe_url"])
+
+
+def stripe_key(spec: Mapping[str, Any]) -> str:
+    """The key for the server that this system pays through."""
+    return SANDBOX_KEY if spec["payments"] == "sandbox" else os.environ.get("STRIPE_API_KEY", "")
+
+
+def stripe_events(spec: Mapping[str, Any]) -> StripeEvents | None:
+    """What makes Stripe's webhooks trusted; None where payments send none, or nobody has told us their secret."""
+    secret = os.environ.get("STRIPE_WEBHOOK_SECRET", "")
+    if spec["payments"] == "simulated" or not secret:
+        return None
+    from actors.adapters import stripe_events as adapter
+
+    return adapter.StripeEvents(stripe_key(spec), spec["stripe_url"], secret, BadSignature)
 
 
 class Reach:
@@ -124,7 +140,7 @@ class Hosted:
             tell=self.reach.router.tell,
             park=park,
             dedicated=lambda home: is_dedicated(rules, home),
-            on_lost=lambda lost: self.link.lost(lost),
+            on_lost=self._lost,
             on_foreign=self._wake,
         )
         self.link = HostLink(self.core, name, ray_cluster.DirectorFinder(), cell=cell)
@@ -147,6 +163,9 @@ class Hosted:
         await self.core.close()
         await self.reach.close()
         await self.journal.close()
+
+    def _lost(self, cell: Cell) -> None:
+        self.link.lost(cell)
 
     def _wake(self, cell: Cell) -> None:
         """See to it that a dedicated actor which has something to do has its host; not more often than it can help."""
@@ -180,3 +199,5 @@ def log_to_file(spec: Mapping[str, Any], name: str) -> None:
         level=spec["log_level"].upper(), handlers=[handler], force=True,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )  # fmt: skip
+    for vendor in ("stripe", "uvicorn", "asyncio"):
+        logging.getLogger(vendor).setLevel(logging.WARNING)

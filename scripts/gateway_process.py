@@ -19,7 +19,7 @@ from actors.adapters import ray_cluster
 from actors.adapters.key_file import load_keys
 from gateway.app import create
 from gateway.services import Services
-from scripts.composition import Reach, log_to_file, wall
+from scripts.composition import Reach, log_to_file, stripe_events, wall
 
 BACKLOG_CONNECTIONS = 4096
 KEEP_ALIVE_S = 75
@@ -41,7 +41,9 @@ async def serve(told: dict[str, Any]) -> None:
     keys = load_keys(os.environ, Path(told["master_key_file"]))
     reach = Reach(spec, f"gateway-{told['number']}-{os.getpid()}")
     await reach.open()
-    services = Services(router=reach.router, shards=spec["shards"], sealer=keys.sealer(), wall=wall)
+    services = Services(
+        router=reach.router, shards=spec["shards"], sealer=keys.sealer(), wall=wall, stripe=stripe_events(spec)
+    )  # fmt: skip
     config = uvicorn.Config(
         create(services), loop="none", http="httptools", ws="none", lifespan="off", access_log=False, log_config=None,
         server_header=False, backlog=BACKLOG_CONNECTIONS, timeout_keep_alive=KEEP_ALIVE_S,

@@ -117,6 +117,10 @@ class Settings:
         return self.data / "keys.json"
 
     @property
+    def master_key_file(self) -> Path:
+        return self.data.resolve() / "master.key"
+
+    @property
     def ray_token(self) -> Path:
         """Admits to the Ray that `up` starts."""
         return self.data / "ray.token"

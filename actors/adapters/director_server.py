@@ -157,7 +157,7 @@ class DirectorServer:
         match message:
             case {"beat": {"idle_s": idle_s}}:
                 if peer.dedicated and idle_s > self._dedicated_idle_s:
-                    self._carry_out(self.director.drain(peer.host, now))
+                    self._carry_out(self.director.drain(peer.host))
             case {"owned": cells}:
                 self._carry_out(self.director.owned(peer.host, peer.owner, cells_of(cells)))
             case {"disowned": cells}:
@@ -274,7 +274,7 @@ class DirectorServer:
         return host
 
     async def _drain(self, host: str) -> bool:
-        self._carry_out(self.director.drain(host, time.monotonic()))
+        self._carry_out(self.director.drain(host))
         async with asyncio.timeout(DRAIN_TIMEOUT_S):
             while host in self.director.hosts:
                 await self._changed.wait()

@@ -1,4 +1,4 @@
-"""A host's end of its link to the director: takes cells over and lets them go as it is told, and shows that it lives."""
+"""A host's end of its link to the director: takes cells over and lets them go as told, and shows that it lives."""
 
 from __future__ import annotations
 

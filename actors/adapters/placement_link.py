@@ -1,5 +1,7 @@
-"""Where things are, as the director tells it: implements `ports.Directory` for routers, over a link that is pushed every
-change, so that a router learns of a dead host before the host's own connection says so."""
+"""Where things are, as the director tells it: implements `ports.Directory` for routers.
+
+Every change is pushed, so that a router learns of a dead host before its own calls to that host fail.
+"""
 
 from __future__ import annotations
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import ray
@@ -17,9 +19,12 @@ from ray.exceptions import RayError
 from actors.adapters.director_link import Endpoint
 from actors.runtime.ports import HostUnavailable
 
+log = logging.getLogger("dray.ray")
+
 NAMESPACE = "dray"
 DIRECTOR = "dray:director"
 HOST_PREFIX = "dray:host:"
+START_AGAIN_S = 0.5
 
 LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """The setting under which Ray takes the loopback address for its node's (`ray start --node-ip-address=127.0.0.1` alone
@@ -83,6 +88,19 @@ def load(path: str) -> Callable[..., Any]:
     module, _, name = path.partition(":")
     found: Callable[..., Any] = getattr(importlib.import_module(module), name)
     return found
+
+
+@asynccontextmanager
+async def or_start_again() -> AsyncIterator[None]:
+    """Around an actor's `__init__`. Ray restarts a process that dies for ever, but gives an actor up whose `__init__`
+    raises; what goes wrong there (a journal that is away, most likely) may be over in a moment, so die instead."""
+    try:
+        yield
+    except Exception:
+        log.exception("this actor cannot start; it will be started again")
+        logging.shutdown()
+        await asyncio.sleep(START_AGAIN_S)
+        os._exit(1)
 
 
 def outrank() -> None:

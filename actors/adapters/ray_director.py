@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +13,12 @@ from typing import Any
 import ray
 
 from actors.adapters.director_server import DirectorServer
-from actors.adapters.ray_cluster import DIRECTOR, HOST_PREFIX, NAMESPACE, load, node_address, outrank
+from actors.adapters.ray_cluster import DIRECTOR, HOST_PREFIX, NAMESPACE, load, node_address, or_start_again, outrank
 from actors.adapters.ray_hosts import RaySpawner
+
+log = logging.getLogger("dray.director")
+
+KEEP_HOSTS_S = 5.0
 
 
 class DirectorActor:
@@ -23,21 +28,34 @@ class DirectorActor:
           `host_factory`, `journal_factory` (paths of callables) and `endpoint_file` (may be empty).
     """
 
-    async def __init__(self, spec: Mapping[str, Any]) -> None:
+    async def __init__(self, spec: Mapping[str, Any]) -> None:  # type: ignore[misc]  # Ray awaits it
         outrank()
         self._spec = dict(spec)
-        journal = await load(spec["journal_factory"])(spec)
         self._spawner = RaySpawner(spec["host_factory"], spec)
-        self._server = DirectorServer(
-            spec["shards"], spec["hosts"], journal=journal, spawner=self._spawner, dedicated=spec["dedicated"],
-        )  # fmt: skip
-        self._endpoint = await self._server.start(node_address())
-        if spec["endpoint_file"]:
-            _write_private(Path(spec["endpoint_file"]), json.dumps(self._endpoint))
-        await asyncio.gather(*(self._spawner.spawn_pooled(number) for number in range(spec["hosts"])))
+        self._nodes = dict.fromkeys(range(spec["hosts"]), "")  # number of a pooled host -> node it was asked for
+        async with or_start_again():
+            self._server = DirectorServer(
+                spec["shards"], spec["hosts"], journal=await load(spec["journal_factory"])(spec),
+                spawner=self._spawner, dedicated=spec["dedicated"],
+            )  # fmt: skip
+            self._endpoint = await self._server.start(node_address())
+            if spec["endpoint_file"]:
+                _write_private(Path(spec["endpoint_file"]), json.dumps(self._endpoint))
+        self._keeping = asyncio.get_running_loop().create_task(self._keep_hosts())
+
+    async def _keep_hosts(self) -> None:
+        """See to it that every pooled host exists; one that runs or that Ray is restarting is left alone."""
+        while True:
+            absent = [number for number in self._nodes if f"{HOST_PREFIX}{number}" not in self._server.director.hosts]
+            for started in await asyncio.gather(
+                *(self._spawner.spawn_pooled(number, self._nodes[number]) for number in absent), return_exceptions=True
+            ):
+                if isinstance(started, Exception):
+                    log.error("a host cannot be started: %s", started)
+            await asyncio.sleep(KEEP_HOSTS_S)
 
     async def endpoint(self) -> tuple[str, int, str]:
-        return tuple(self._endpoint)
+        return (self._endpoint.address, self._endpoint.port, self._endpoint.token)
 
     async def spec(self) -> dict[str, Any]:
         """What this system was started with."""
@@ -45,10 +63,9 @@ class DirectorActor:
 
     async def add_hosts(self, count: int, node: str) -> list[str]:
         """More pooled hosts, on a node that has joined; returns their names."""
-        director = self._server.director
-        taken = {int(name.removeprefix(HOST_PREFIX)) for name in director.hosts if name.startswith(HOST_PREFIX)}
-        first = max(taken, default=-1) + 1
-        director.expected += count
+        first = max(self._nodes) + 1
+        self._nodes |= dict.fromkeys(range(first, first + count), node)
+        self._server.director.expected += count
         return [await self._spawner.spawn_pooled(number, node) for number in range(first, first + count)]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from actors.adapters.ray_cluster import HOST_PREFIX, NAMESPACE, find, load, outrank
+from actors.adapters.ray_cluster import HOST_PREFIX, NAMESPACE, find, load, or_start_again, outrank
 from actors.runtime.ports import Cell, HostUnavailable
 
 CALLS_AT_ONCE_MAX = 10_000  # lingering calls of many gateways must not keep batches out
@@ -25,9 +25,12 @@ class Host:
     factory: path of an async callable (spec, name, cell) -> an object with `deliver`, `status` and `close`.
     """
 
-    async def __init__(self, factory: str, spec: Mapping[str, Any], name: str, cell: tuple[int, str] | None) -> None:
+    async def __init__(  # type: ignore[misc]  # Ray awaits it, also when it restarts the actor
+        self, factory: str, spec: Mapping[str, Any], name: str, cell: tuple[int, str] | None
+    ) -> None:
         outrank()
-        self._hosted = await load(factory)(spec, name, Cell(*cell) if cell else None)
+        async with or_start_again():
+            self._hosted = await load(factory)(spec, name, Cell(*cell) if cell else None)
 
     async def deliver(self, batch: bytes) -> bytes:
         answer: bytes = await self._hosted.deliver(batch)
@@ -45,7 +48,7 @@ class RaySpawner:
         self._spec = dict(spec)
 
     async def spawn(self, cell: Cell) -> None:
-        await asyncio.to_thread(self._start, cell.actor, tuple(cell), "SPREAD")
+        await asyncio.to_thread(self._start, cell.actor, (cell.shard, cell.actor), "SPREAD")
 
     async def spawn_pooled(self, number: int, node: str = "") -> str:
         """Pooled host `number`, on `node` while that exists; returns its name."""

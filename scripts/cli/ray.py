@@ -35,4 +35,5 @@ def run(arguments: argparse.Namespace, resolved: Resolved) -> int:
             print("dray: this needs Ray's dashboard: start the system with --ray-dashboard yes", file=sys.stderr)
             return 1
         environment["RAY_ADDRESS"] = environment["RAY_API_SERVER_ADDRESS"] = state.ray_dashboard
-    return subprocess.run([sys.executable, "-m", "ray.scripts.scripts", *words], env=environment, check=False).returncode
+    command = [sys.executable, "-m", "ray.scripts.scripts", *words]
+    return subprocess.run(command, env=environment, check=False).returncode

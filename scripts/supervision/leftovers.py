@@ -12,6 +12,7 @@ from scripts.supervision.processes import stop
 from scripts.supervision.ray_head import stop_session
 
 RAY = "ray"
+REDIS = "redis"
 
 
 def stop_all(settings: Settings, state: RunState | None) -> bool:
@@ -22,7 +23,7 @@ def stop_all(settings: Settings, state: RunState | None) -> bool:
     found = False
     if state is not None:
         ray = state.processes.get(RAY)
-        others = [name for role, name in state.processes.items() if role != RAY and name.alive()]
+        others = [name for role, name in state.processes.items() if role not in (RAY, REDIS) and name.alive()]
         found = bool(others) or bool(ray and ray.alive())
         stop(others)
         if ray is not None:

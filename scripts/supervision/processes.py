@@ -55,21 +55,38 @@ class ProcessName:
         return bool(self.members())
 
 
-def stop(names: Iterable[ProcessName], *, first: signal.Signals = signal.SIGTERM, within_s: float = STOP_TIMEOUT_S) -> None:
+def stop(
+    names: Iterable[ProcessName], *, first: signal.Signals = signal.SIGTERM, within_s: float = STOP_TIMEOUT_S
+) -> None:
     """Ask processes to end, wait, and kill those that do not."""
     members = [process for name in names for process in name.members()]
     for process in members:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(first)
-    _, left = psutil.wait_procs(members, timeout=within_s)
+    left = _wait(members, within_s)
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(left, timeout=STOP_TIMEOUT_S)
+    _wait(left, STOP_TIMEOUT_S)
+
+
+def _wait(processes: Sequence[psutil.Process], timeout_s: float) -> list[psutil.Process]:
+    """Those that still run after `timeout_s`. One that has ended and waits for its parent to notice runs no more."""
+    deadline = time.monotonic() + timeout_s
+    while (left := [process for process in processes if _runs(process)]) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+    return left
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 class Child:
-    """A program started by this process, with its output in a log file and a line of JSON to begin with on its input."""
+    """A program started by this process: its output goes to a log file, its input begins with a line of JSON."""
 
     def __init__(self, command: Sequence[str], log: Path, environment: dict[str, str] | None = None) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -117,15 +134,6 @@ def tail(log: Path, lines: int = 15) -> str:
         return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
     except OSError:
         return ""
-
-
-def wait_until_gone(names: Sequence[ProcessName], timeout_s: float) -> bool:
-    deadline = time.monotonic() + timeout_s
-    while any(name.alive() for name in names):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(POLL_S)
-    return True
 
 
 def _live(pid: int) -> psutil.Process | None:

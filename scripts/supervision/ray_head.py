@@ -72,7 +72,7 @@ class RayHead:
 
 def start(log: Path, token: Path, *, dashboard: bool) -> RayHead:
     """Start a head that admits whoever has the token, and wait until it can be joined. Raises RayHeadError."""
-    directory = Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX, dir="/tmp"))  # noqa: S108 - private, and short enough
+    directory = Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX, dir="/tmp"))  # private, and short enough
     port = free_port()
     command = [
         sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--node-ip-address=127.0.0.1", "--port=0",
@@ -104,7 +104,7 @@ def stop_session(name: ProcessName, directory: Path) -> None:
     """End everything of a head, then its files. The raylet goes first: it ends its workers in good order."""
     raylets = [ProcessName.of(p.pid) for p in name.members() if p.name().startswith("raylet")]
     stop(raylets, within_s=STOP_WITHIN_S)
-    stop([name], within_s=STOP_WITHIN_S)
+    stop([name], first=signal.SIGKILL)  # nothing that is left keeps anything
     stop([name], first=signal.SIGKILL)  # whatever was born meanwhile
     if directory.name.startswith(DIRECTORY_PREFIX):
         shutil.rmtree(directory, ignore_errors=True)

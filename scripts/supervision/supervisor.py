@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -34,6 +35,12 @@ BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 10.0
 STEADY_S = 30.0  # a process that has run for so long may die again without waiting longer
 
+WEBHOOK_EVENTS = (
+    "payment_intent.canceled", "charge.refunded", "charge.dispute.created", "charge.dispute.updated",
+    "charge.dispute.closed",
+)  # fmt: skip
+"""What Stripe tells us that we have not done ourselves."""
+
 Say = Callable[[str], None]
 
 
@@ -54,7 +61,7 @@ class Supervisor:
         self._spec: Spec | None = None
         self._reserved: socket.socket | None = None
         self._stopping = False
-        self._ray_environment: dict[str, str] = {}
+        self._environment: dict[str, str] = {}
         self._restarts: dict[str, tuple[float, float]] = {}  # role -> (last start, next pause)
 
     def run(self) -> int:
@@ -80,7 +87,9 @@ class Supervisor:
         self._reserve_port()
         self._save()
         if not settings.address:
-            self._ray_environment = ray_head.environment(settings.ray_token)
+            self._environment |= ray_head.environment(settings.ray_token)
+        if settings.payments == "sandbox":
+            self._environment["STRIPE_WEBHOOK_SECRET"] = settings.stripe_webhook_secret or webhook_secret(settings)
         with ThreadPoolExecutor(3) as pool:
             redis = pool.submit(self._start_redis)
             ray = pool.submit(self._start_ray)
@@ -124,7 +133,7 @@ class Supervisor:
             return
         self._redis = redis_server.start(self._settings.data)
         self._state.redis = self._redis.url
-        self._state.processes["redis"] = ProcessName.of(self._redis.pid)
+        self._state.processes[leftovers.REDIS] = ProcessName.of(self._redis.pid)
 
     def _start_ray(self) -> None:
         if self._settings.address:
@@ -149,6 +158,7 @@ class Supervisor:
         self._state.sandbox_data = str(settings.data.resolve() / "sandbox")
         port = self._state.stripe_url.rpartition(":")[2]
         command = ["-m", "scripts.sandbox", "--port", port, "--data", self._state.sandbox_data]
+        command += ["--webhook", f"{self._state.url}/v1/stripe/webhook", "--webhook-events", ",".join(WEBHOOK_EVENTS)]
         command += ["--faults", settings.sandbox_faults] if settings.sandbox_faults else []
         command += ["--seed", str(settings.sandbox_seed)] if settings.sandbox_seed else []
         self._start_child("sandbox", command)
@@ -156,7 +166,7 @@ class Supervisor:
     def _start_child(self, role: str, arguments: list[str]) -> Child:
         child = Child(
             [sys.executable, *arguments], self._settings.logs / f"{role}.log",
-            {**self._ray_environment, "PYTHONUNBUFFERED": "1"},
+            {**self._environment, "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
         self._children[role] = child
         self._state.processes[role] = child.name
@@ -181,7 +191,7 @@ class Supervisor:
     def _tell_gateway(self, role: str, child: Child) -> None:
         told = {
             "spec": self._spec, "ray": self._state.ray, "bind": self._settings.bind, "port": self._port,
-            "number": int(role.rpartition("-")[2]), "master_key_file": str(self._settings.data.resolve() / "master.key"),
+            "number": int(role.rpartition("-")[2]), "master_key_file": str(self._settings.master_key_file),
         }  # fmt: skip
         child.tell(json.dumps(told))
 
@@ -190,7 +200,7 @@ class Supervisor:
         told = {
             "spec": self._spec, "ray": self._state.ray, "joined": bool(settings.address),
             "keys_file": str(settings.keys_file.resolve()),
-            "master_key_file": str(settings.data.resolve() / "master.key"),
+            "master_key_file": str(settings.master_key_file),
         }  # fmt: skip
         child.tell(json.dumps(told))
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -217,7 +227,7 @@ class Supervisor:
     def _announce(self, seconds: float) -> None:
         state = self._state
         self._say(f"gateway   {state.url}")
-        self._say(f"redis     {self._settings.redis and 'external' or state.redis}")
+        self._say(f"redis     {'external' if self._settings.redis else state.redis}")
         if state.payments == "sandbox":
             self._say(f"sandbox   {state.stripe_url}")
         else:
@@ -316,6 +326,16 @@ class Supervisor:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def webhook_secret(settings: Settings) -> str:
+    """What the sandbox signs its webhooks with: made at the first start, and only its owner can read it."""
+    path = settings.data / "sandbox-webhook.secret"
+    if not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(f"whsec_{secrets.token_hex(32)}")
+    return path.read_text()
 
 
 def _answers(url: str) -> bool:

@@ -1,0 +1,56 @@
+"""Show hosts, shards, queue depths, commits and what is pending."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from typing import Any
+
+from scripts.settings import Resolved
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="everything, for a program")
+
+
+def run(arguments: argparse.Namespace, resolved: Resolved) -> int:
+    from actors.runtime.ports import HostUnavailable
+    from scripts import run_state
+    from scripts.inside import ask_director
+
+    settings = resolved.settings
+    state = run_state.running(settings)
+    try:
+        status = asyncio.run(ask_director(settings, {"status": True}))["status"]
+    except HostUnavailable as error:
+        print(f"dray: {error}", file=sys.stderr)
+        return 1
+    if arguments.json:
+        print(json.dumps({"url": state.url, "payments": state.payments, **status}, indent=2))
+        return 0
+    print(f"gateway {state.url}   payments {state.payments}   placement {status['placement']['version']}")
+    print(f"{'host':<32}  cells residents  queued pending effects     turns  lease")
+    for name, host in sorted(status["hosts"].items()):
+        print(_row(name, host))
+    orphans = [shard for shard, host in enumerate(status["placement"]["hosts"]) if not host]
+    if orphans:
+        print(f"shards without a host: {', '.join(map(str, orphans))}")
+    return 0
+
+
+def _row(name: str, host: dict[str, Any] | None) -> str:
+    if host is None:
+        return f"{name:<32} does not answer"
+    residents = sum(cell["residents"] for cell in host["cells"])
+    queued = sum(host["queue"].values())
+    blocked = sum(cell["blocked"] for cell in host["cells"])
+    notes = " ".join([
+        "valid" if host["lease_valid"] else "LOST", *([f"{blocked} cells blocked"] if blocked else []),
+        *([f"refusing orders: {host['refusing']}"] if host["refusing"] else []),
+    ])  # fmt: skip
+    return (
+        f"{name:<32} {len(host['cells']):>6} {residents:>9} {queued:>7} {host['pending']:>7}"
+        f" {host['effects_in_flight']:>7} {host['turns']:>9}  {notes}"
+    )

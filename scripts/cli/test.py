@@ -1,0 +1,38 @@
+"""Run every check: ruff, mypy, import-linter, then all the tests.
+
+Further arguments go to pytest (`dray test -k orders -x`), which then runs alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from scripts.settings import Resolved
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+CHECKS = (
+    ("ruff", ["ruff", "check", "."]),
+    ("mypy", ["mypy"]),
+    ("import-linter", ["importlinter.cli"]),
+    ("pytest", ["pytest", "-q"]),
+)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("options", nargs=argparse.REMAINDER, help="for pytest")
+
+
+def run(arguments: argparse.Namespace, resolved: Resolved) -> int:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    checks = [("pytest", ["pytest", *arguments.options])] if arguments.options else list(CHECKS)
+    failed = []
+    for name, command in checks:
+        print(f"== {name}", flush=True)
+        if subprocess.run([sys.executable, "-m", *command], cwd=ROOT, env=environment, check=False).returncode:
+            failed.append(name)
+    print(f"failed: {', '.join(failed)}" if failed else "all passed")
+    return 1 if failed else 0
