@@ -6,8 +6,9 @@ Neither reads a clock, does I/O or draws randomness: the time and every new id a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from models.record import dataclass
 
 Millis = int
 """A point in time: milliseconds since the Unix epoch, UTC."""

@@ -7,7 +7,9 @@ parameters. The words are Stripe's (https://docs.stripe.com/api).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from models.record import dataclass
 
 
 @dataclass(frozen=True)

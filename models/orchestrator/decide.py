@@ -23,7 +23,7 @@ from models.orchestrator.messages import (
 )
 from models.orchestrator.outgoing import outgoing
 from models.orchestrator.plan import Plan, phase_of, plan, timers
-from models.orchestrator.state import Intent, Saga, evolve, name_of, patience
+from models.orchestrator.state import Intent, Saga, attempt_of, evolve, name_of, patience
 from models.orchestrator.tables import KEY_LIFE_MS, STEPS
 from models.order import commands as order_commands
 from models.order.state import Order
@@ -37,12 +37,13 @@ def decide(saga: Saga, command: Any) -> Decision:
 class Turn:
     """A decision in the making: what is journalled and what leaves because of it, each on top of the one before."""
 
-    def __init__(self, saga: Saga) -> None:
+    def __init__(self, saga: Saga, order: str) -> None:
         self.saga = saga
         self.events: list[Event] = []
         self.notes: list[Event] = []
         self.sends: list[Send] = []
         self.effects: list[Effect] = []
+        self.home = Address("orchestrator", order)
 
     def add(self, event: SagaAdvanced | SagaRetrying) -> None:
         assert not self.notes, "notes are folded after events"
@@ -55,7 +56,7 @@ class Turn:
 
     def leave(self, name: str) -> None:
         """Ask for an intent that is journalled."""
-        out = outgoing(self.saga.learnt, self.saga.intents[name])
+        out = outgoing(self.saga.learnt, self.home, self.saga.intents[name])
         if isinstance(out, Effect):
             self.effects.append(out)
         else:
@@ -64,7 +65,7 @@ class Turn:
     def accepted(self, *joint: Command) -> Decision:
         if not self.events and not self.notes and not self.sends and not joint:
             return NOTHING
-        to = Address("order", self.saga.learnt["order"])
+        to = Address("order", self.home.id)
         return Accepted(
             events=tuple(self.events),
             notes=tuple(self.notes),
@@ -80,7 +81,7 @@ class Turn:
 
 def _advance(saga: Saga, command: Advance) -> Decision:
     order, at = command.order, command.at
-    turn = Turn(saga)
+    turn = Turn(saga, order.id)
     if command.nudge:
         saga = _nudge(turn, at)
     steps = plan(order, saga, at)
@@ -136,7 +137,7 @@ def _keys(saga: Saga, steps: Plan) -> dict[str, Any]:
     if not steps.dropped and not saga.noted and not saga.attempts:
         return {f"{name}:1": params for name, params in steps.intended.items()}
     keys = [*saga.noted, *(intent.key for intent in steps.dropped)]
-    attempts = saga.attempts | {name_of(key): int(key.rpartition(":")[2]) for key in keys}
+    attempts = saga.attempts | {name_of(key): attempt_of(key) for key in keys}
     return {f"{name}:{attempts.get(name, 0) + 1}": params for name, params in steps.intended.items()}
 
 
@@ -153,7 +154,9 @@ def _recorded(order: Order, saga: Saga) -> list[str]:
 
 def _tick(saga: Saga, command: Tick) -> Decision:
     """Ask again for what is overdue, and tell the order which of its deadlines have passed."""
-    turn, at = Turn(saga), command.at
+    if not saga.phase:
+        return NOTHING
+    turn, at = Turn(saga, saga.learnt["order"]), command.at
     for name, intent in saga.intents.items():
         if intent.again_at <= at and name not in saga.results:
             turn.add(_again(intent, at))
@@ -168,12 +171,14 @@ def _tick(saga: Saga, command: Tick) -> Decision:
         joint.append(order_commands.RecordTimeout())
     if any(name.startswith("collect:") for name in passed):
         joint.append(order_commands.Proceed())
-    return turn.accepted(*joint) if saga.phase else NOTHING
+    return turn.accepted(*joint)
 
 
 def _resume(saga: Saga, command: Resume) -> Decision:
     """Ask again for everything that may have been lost with the owner before. What waits for its time, waits."""
-    turn = Turn(saga)
+    if not saga.phase:
+        return NOTHING
+    turn = Turn(saga, saga.learnt["order"])
     for name, intent in saga.intents.items():
         if intent.waiting or name in saga.results:
             continue

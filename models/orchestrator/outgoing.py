@@ -19,9 +19,9 @@ from models.supplier.messages import CloseTask, OfferTask, WithdrawTask
 Learnt = dict[str, str]
 
 
-def outgoing(learnt: Learnt, intent: Intent) -> Effect | Send:
+def outgoing(learnt: Learnt, home: Address, intent: Intent) -> Effect | Send:
+    """`home` is the orchestrator, to which answers go."""
     to = STEPS[intent.step].to
-    home = Address("orchestrator", learnt["order"])
     if to == "payments":
         return Effect(to, request(learnt, intent), home)
     if to == "sku":

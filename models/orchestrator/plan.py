@@ -184,7 +184,7 @@ def _payouts(steps: Plan, order: Order, consignment: Consignment, at: Millis) ->
 
 
 def _transfers_to(consignment: Consignment, party: int) -> int:
-    return sum(transfer.party == party for transfer in consignment.transfers)
+    return sum([transfer.party == party for transfer in consignment.transfers]) if consignment.transfers else 0
 
 
 def _take_back(steps: Plan, consignment: Consignment, party: int, at: Millis) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from zlib import crc32
 
 from models.decision import Due, Millis
 from models.orchestrator.messages import IntentSettled, Params, SagaAdvanced, SagaRetrying, Woken
 from models.orchestrator.tables import REMEMBERED, STEPS
-from models.record import changed
+from models.record import changed, dataclass
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,10 @@ def name_of(key: str) -> str:
     return key[: key.rindex(":")]
 
 
+def attempt_of(key: str) -> int:
+    return int(key[key.rindex(":") + 1 :])
+
+
 def _intent(key: str, params: Params, at: Millis) -> Intent:
     step, object_, attempt = key.split(":")
     return Intent(step, object_, int(attempt), params, at, at + STEPS[step].patience_ms)
@@ -115,19 +119,24 @@ def evolve(saga: Saga, event: Any) -> Saga:
 def _advanced(saga: Saga, event: SagaAdvanced) -> Saga:
     intents = dict(saga.intents)
     results, attempts, done = saga.results, saga.attempts, saga.done
+    remembered = []
     for key in event.settled:
-        intents.pop(name_of(key), None)
+        name = name_of(key)
+        intents.pop(name, None)
+        step = name[: name.index(":")]
+        if step in REMEMBERED:
+            remembered.append(name)
+        elif step == "reverse":
+            attempts = {**attempts, name: attempt_of(key)}
     for key in event.dropped:
         intents.pop(name_of(key), None)
-    if results:
-        results = {name: result for name, result in results.items() if name in intents}
-    again = [key for key in event.settled if key.startswith("reverse:")]
-    if again or event.dropped:
-        attempts = attempts | {name_of(key): int(key.rpartition(":")[2]) for key in (*again, *event.dropped)}
-    if event.settled:
-        done = done.union(_remembered(event.settled))
+        attempts = {**attempts, name_of(key): attempt_of(key)}
     for key, params in event.intended.items():
         intents[name_of(key)] = _intent(key, params, event.at)
+    if results:
+        results = {name: result for name, result in results.items() if name in intents}
+    if remembered:
+        done = done.union(remembered)
     timers = saga.timers if event.timers is None else event.timers
     return changed(
         saga,
@@ -168,12 +177,8 @@ def _settled(saga: Saga, note: IntentSettled) -> Saga:
     intents.pop(name, None)
     if name in results:
         results = {other: result for other, result in results.items() if other != name}
-    done = saga.done.union(_remembered((note.key,)))
+    done = saga.done.union((name,)) if name[: name.index(":")] in REMEMBERED else saga.done
     return changed(saga, intents=intents, noted=(*saga.noted, note.key), results=results, done=done)
-
-
-def _remembered(keys: tuple[str, ...]) -> list[str]:
-    return [name_of(key) for key in keys if key[: key.index(":")] in REMEMBERED]
 
 
 def _woken(saga: Saga, _note: Woken) -> Saga:

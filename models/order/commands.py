@@ -8,11 +8,12 @@ integer minor units of the order's currency. Texts that people write are sealed 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from models.catalogue import command
 from models.decision import Command, Millis
 from models.order.values import LineTerms, Made, Quantities, Tracking
+from models.record import dataclass
 
 # --- Commands from outside -------------------------------------------------------------------------------------------
 

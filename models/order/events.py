@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from models.catalogue import event
 from models.decision import Event, Millis
 from models.order.values import Allocation, Amounts, LineTerms, Made, Quantities, Tracking
+from models.record import dataclass
 
 
 @event("order.placed/1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from models.decision import Millis
@@ -10,6 +10,7 @@ from models.identity import inner_id
 from models.order.tables import HEADLINE
 from models.order.values import Allocation, Amounts, Quantities, Tracking
 from models.payment_split import PARTY_ROLES, returned
+from models.record import dataclass
 
 PLATFORM = PARTY_ROLES[-1]
 

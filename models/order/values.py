@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from models.record import dataclass
 
 Quantities = tuple[tuple[str, int], ...]
 """Pairs of (line id, quantity)."""
