@@ -87,6 +87,7 @@ class DirectorServer:
         self._spawning = asyncio.Semaphore(SPAWNS_AT_ONCE_MAX)
         self._numbers = itertools.count(1)
         self._server: asyncio.Server | None = None
+        self._closing = False
         self._told = -1  # the placement version that watchers have
 
     async def start(self, address: str, port: int = 0, token: str = "") -> Endpoint:
@@ -99,6 +100,7 @@ class DirectorServer:
         return self.endpoint
 
     async def close(self) -> None:
+        self._closing = True  # connections that close now are no deaths
         if self._server is not None:
             self._server.close()
         for task in [*self._connections, *self._tasks]:
@@ -171,7 +173,7 @@ class DirectorServer:
         self._watchers.discard(peer)
         for asked in peer.asked.values():
             asked.cancel()
-        if peer.host and self._hosts.get(peer.host) is peer:
+        if peer.host and self._hosts.get(peer.host) is peer and not self._closing:
             log.warning("%s is gone (%s)", peer.host, peer.owner)
             del self._hosts[peer.host]
             self._carry_out(self.director.left(peer.host, peer.owner, time.monotonic()))
