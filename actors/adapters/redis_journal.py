@@ -215,6 +215,33 @@ class RedisJournal:
         keys = self._keys(shard)
         await self._one(keys, pack("XTRIM", keys.stream[1], "MINID", f"{through + 1}-0"))
 
+    async def addresses(self, shard: int) -> Sequence[Address]:
+        """Every actor of the shard of which something is stored, in no order. Looks through all keys of the server, a
+        thousand at a time: for audits and rebuilds."""
+        keys = self._keys(shard)
+        pattern = keys.events.replace("{", "[{]").replace("}", "[}]") + "*"
+        found = {address_of(name) for name in await self._one(keys, pack("HKEYS", keys.bases))}
+        cursor = b"0"
+        while True:
+            command = pack("SCAN", cursor, "MATCH", pattern, "COUNT", 1_000)
+            cursor, names = await self._one(keys, command)
+            found.update(address_of(name[len(keys.events) :]) for name in names)
+            if cursor == b"0":
+                return list(found)
+
+    async def erase_data_keys(self, shard: int, addresses: Sequence[Address]) -> None:
+        """Destroy the keys of these actors' personal data: from now on nobody can read them. They are still in the log
+        until `rewrite_log` has run."""
+        if addresses:
+            keys = self._keys(shard)
+            await self._one(keys, pack("HDEL", *keys.data_keys, *map(str, addresses)))
+
+    async def rewrite_log(self) -> None:
+        """Begin to rewrite every node's log from what is stored now, so that what was erased leaves the disk;
+        `Health.rewriting` tells when it has ended."""
+        for node in self._wire.nodes():
+            await self._single(node, pack("BGREWRITEAOF"))
+
     async def health(self) -> Health:
         """Of the server that the URL names."""
         info = parse_info(await self._single(self._wire.seed, pack("INFO")))
@@ -224,7 +251,7 @@ class RedisJournal:
             limit_bytes=int(info.get("maxmemory", 0)),
             aof_writable=info.get("aof_last_write_status") == "ok",
             aof_bytes=int(info.get("aof_current_size", 0)),
-            rewriting=info.get("aof_rewrite_in_progress") == "1",
+            rewriting="1" in (info.get("aof_rewrite_in_progress"), info.get("aof_rewrite_scheduled")),
             cpu_s=float(info["used_cpu_user"]) + float(info["used_cpu_sys"]),
         )
 

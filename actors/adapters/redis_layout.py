@@ -108,14 +108,16 @@ def commit_arguments(
                 lists[address] = actor = len(lists) + 1
             events = append.events
             values += events
-            flags = 16 if address.kind in stream_kinds else 0
-            if append.due_changed:
-                due = append.due
-                if due is None:
+            flags = 16 if address.kind in stream_kinds and not append.restored else 0
+            if append.forget:
+                assert not events and append.snapshot is None, "an actor that is forgotten says nothing more"
+                flags = 32 + 1
+            elif append.due_changed:
+                if append.due is None:
                     flags += 1
                 else:
                     flags += 2
-                    extras.append(score_of(due))
+                    extras.append(score_of(append.due))
             if append.snapshot is not None:
                 flags += 4
                 extras.append(append.snapshot)
@@ -131,13 +133,9 @@ def commit_arguments(
     names = [keys.owner(commit.cell), keys.bases, *[f"{prefix}{kind}:{name}" for kind, name in lists]]
     plan[:3] = len(lists), len(prefix) + 1, len(names) + 1
     names += guards
-    for place, flag, touched in (
-        (3, 3, keys.due),
-        (4, 4, keys.snapshots),
-        (5, 8, keys.data_keys),
-        (6, 16, keys.stream),
-    ):
-        if used & flag:
+    on_demand = ((3, 1 + 2, keys.due), (4, 4 + 32, keys.snapshots), (5, 8 + 32, keys.data_keys), (6, 16, keys.stream))
+    for place, flags, touched in on_demand:
+        if used & flags:
             plan[place] = len(names) + 1
             names += touched
     return (len(names), *names, commit.epoch, commit.owner, commit.number, orjson.dumps(plan), *values)

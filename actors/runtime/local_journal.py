@@ -240,6 +240,17 @@ class MemoryJournal:
         of = self.store.shard(shard)
         of.stream = [entry for entry in of.stream if entry.sequence > through]
 
+    async def addresses(self, shard: int) -> Sequence[Address]:
+        """Every actor of the shard of which something is stored, in no order."""
+        return [address for address, actor in self.store.shard(shard).actors.items() if actor.version]
+
+    async def erase_data_keys(self, shard: int, addresses: Sequence[Address]) -> None:
+        """Destroy the keys of these actors' personal data: from now on nobody can read them."""
+        for address in addresses:
+            actor = self.store.shard(shard).actors.get(address)
+            if actor is not None:
+                actor.data_key = ""
+
     # --- inside ---
 
     def _fault(self, operation: str, cell: Cell | None) -> Fault:
@@ -287,7 +298,7 @@ class MemoryJournal:
                 shard.guards[group.guard.key] = (group.guard.value, self._now() + group.guard.ttl_ms)
             for append in group.appends:
                 self._write(shard, append)
-                if append.events and append.address.kind in self._stream_kinds:
+                if append.events and append.address.kind in self._stream_kinds and not append.restored:
                     streamed.append((append.address, append.expected_version, tuple(append.events)))
         if shard.streaming and streamed:
             shard.sequence += 1
@@ -308,6 +319,11 @@ class MemoryJournal:
         return None
 
     def _write(self, shard: _Shard, append: Append) -> None:
+        if append.forget:
+            assert not append.events and append.snapshot is None, "an actor that is forgotten says nothing more"
+            shard.actors.pop(append.address, None)
+            shard.due.pop(append.address, None)
+            return
         actor = shard.actors.setdefault(append.address, _Actor())
         actor.events.extend(append.events)
         actor.data_key = actor.data_key or append.data_key

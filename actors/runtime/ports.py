@@ -50,6 +50,9 @@ class Append:
     snapshot:         the state after `events`; replaces the events before it.
     due:              the new entry of the due index; None removes it; `due_changed` False leaves it alone.
     data_key:         the wrapped data key to keep beside the events (write once).
+    forget:           delete all that is stored of this actor, its due entry and data key too; it has no events then.
+                      For what the archive holds, at exactly this version.
+    restored:         the events come back from the archive: keep them out of the stream, which has had them.
     """
 
     address: Address
@@ -59,6 +62,8 @@ class Append:
     due: Due | None = None
     due_changed: bool = False
     data_key: str = ""
+    forget: bool = False
+    restored: bool = False
 
 
 @dataclass(frozen=True)

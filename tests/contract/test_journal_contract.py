@@ -352,6 +352,58 @@ async def test_a_commit_of_many_groups(journal: AnyJournal) -> None:
     assert len(await journal.due(SHARD, 10_000, 10_000)) == 600
 
 
+# --- the archive and erasure ---
+
+
+async def test_an_archived_actor_is_forgotten_at_its_version_and_restored_later(journal: AnyJournal) -> None:
+    await journal.stream_open(17)
+    owner = await take(journal)
+    due = Due(5, pending=False)
+    await owner.store(
+        one(append(ORDER, 0, "a", "b", due=due, data_key="K"), append(SAGA, 0, "c", snapshot=b"S", due=due))
+    )
+    forgotten = one(append(ORDER, 2, forget=True), append(SAGA, 1, forget=True))
+    late = one(append(ORDER, 2, "late"))
+    assert _plain(await owner.store(one(append(ORDER, 1, forget=True)))) == Stored((Refused(0, None),))
+    assert (await record(journal, ORDER)).version == 2
+    assert _plain(await owner.store(forgotten, late)) == Stored((Refused(1, None),))
+    assert list(await journal.load(SHARD, [ORDER, SAGA])) == [Record(0, None, ())] * 2
+    assert list(await journal.due(SHARD, 99, 9)) == []
+    assert list(await journal.addresses(17)) == []
+    restored = append(ORDER, 0, "a", "b", data_key="K", restored=True)
+    assert await owner.store(one(restored), one(append(ORDER, 2, "late"))) == Stored()
+    assert await record(journal, ORDER) == Record(3, None, tuple(events("a", "b", "late")), "K")
+    streamed = [part for entry in await journal.stream_read(17, 0, 9) for part in _appends(entry.appends)]
+    assert streamed == [(ORDER, 0, events("a", "b")), (ORDER, 2, events("late"))]
+
+
+async def test_only_the_owner_can_forget(journal: AnyJournal) -> None:
+    owner = await take(journal, "A")
+    await owner.store(one(append(ORDER, 0, "a")))
+    await take(journal, "B")
+    assert await owner.store(one(append(ORDER, 1, forget=True))) == Fenced()
+    assert (await record(journal, ORDER)).version == 1
+
+
+async def test_every_actor_can_be_found(journal: AnyJournal) -> None:
+    owner, other = await take(journal), await take(journal, cell=Cell(1))
+    await other.store(one(append(Address("order", "elsewhere"), 0, "a")))
+    await owner.store(
+        one(append(ORDER, 0, "a")),
+        one(append(SKU, 0, "a", snapshot=b"S")),
+        one(append(SAGA, 0, due=Due(1, pending=True))),
+    )
+    assert sorted(await journal.addresses(17)) == [ORDER, SKU]
+
+
+async def test_an_erased_data_key_is_gone_for_good(journal: AnyJournal) -> None:
+    owner = await take(journal)
+    await owner.store(one(append(ORDER, 0, "a", data_key="K"), append(SAGA, 0, "a", data_key="L")))
+    await journal.erase_data_keys(17, [ORDER, Address("order", "stranger")])
+    await journal.erase_data_keys(17, [])
+    assert [found.data_key for found in await journal.load(SHARD, [ORDER, SAGA])] == ["", "L"]
+
+
 # --- the due index ---
 
 

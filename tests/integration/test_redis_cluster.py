@@ -85,6 +85,8 @@ async def _use_everything(journal: RedisJournal) -> None:
     last = Append(ORDER, 2, [], due_changed=True)
     again = await journal.acquire(Cell(3), "A")
     assert await journal.commit([Commit(again.cell, again.epoch, "A", 1, [Group([last])])]) == [Stored()]
+    forgotten = Group([Append(ORDER, 2, [], forget=True)])
+    assert await journal.commit([Commit(again.cell, again.epoch, "A", 2, [forgotten])]) == [Stored()]
 
 
 def _checked_scripts(lines: list[bytes]) -> int:

@@ -324,6 +324,24 @@ async def test_health_tells_memory_and_the_state_of_the_log(box: Box) -> None:
         assert after.aof_bytes > before.aof_bytes + 500_000
 
 
+async def test_an_erased_data_key_leaves_the_disk(box: Box) -> None:
+    async with opened(box.url) as journal:
+        owner = await journal.acquire(SHARD, "A")
+        group = Group([Append(ORDER, 0, [b"a/1 {}"], data_key="the wrapped key")])
+        assert await journal.commit([Commit(SHARD, owner.epoch, "A", 1, [group])]) == [Stored()]
+        assert b"the wrapped key" in _disk(box)
+        await journal.erase_data_keys(SHARD.shard, [ORDER])
+        await journal.rewrite_log()
+        while (await journal.health()).rewriting:
+            await asyncio.sleep(0.02)
+        assert b"the wrapped key" not in _disk(box)
+        assert b"a/1 {}" in _disk(box)
+
+
+def _disk(box: Box) -> bytes:
+    return b"".join(path.read_bytes() for path in box.server.directory.rglob("*") if path.is_file())
+
+
 async def test_cells_of_many_shards_share_a_pipeline(box: Box) -> None:
     async with opened(box.url) as journal:
         owners = [await journal.acquire(Cell(shard), "A") for shard in range(40)]

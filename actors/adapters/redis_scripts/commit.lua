@@ -9,7 +9,7 @@
 --       what this commit does not touch
 --       per group: 1 if it has a guard, how many appends; and per append:
 --       actor (1..), expected version, how many events, flags: 1 remove its due entry or 2 set it, 4 there is a
---       snapshot, 8 there is a data key, 16 the events go to the stream
+--       snapshot, 8 there is a data key, 16 the events go to the stream, 32 forget the actor
 -- values per group: the guard's value and expiry (ms); the events of all its appends; per append its due score,
 --       snapshot, data key
 --
@@ -108,7 +108,13 @@ while plan[p] do
           call('HSETNX', KEYS[data_keys_key], address[k], ARGV[v])
           v = v + 1
         end
-        if flags >= 16 and position and events > 0 then
+        if flags >= 32 then
+          base[k] = 0
+          call('DEL', KEYS[2 + k])
+          call('HDEL', KEYS[2], address[k])
+          call('HDEL', KEYS[snapshots_key], address[k])
+          call('HDEL', KEYS[data_keys_key], address[k])
+        elseif flags >= 16 and position and events > 0 then
           entry[#entry + 1] = address[k]
           entry[#entry + 1] = plan[a + 1] .. '\n' .. table.concat(ARGV, '\n', e, e + events - 1)
         end
