@@ -58,10 +58,8 @@ class ViewCache:
                 views[address] = view
         return views
 
-    def peek(self, address: Address) -> dict[str, Any] | None:
-        """The view if it is remembered and young enough."""
-        known = self._seen.get(address)
-        return known.view if known is not None and known.at >= self.clock() - self._age_s_max else None
+    def __len__(self) -> int:
+        return len(self._seen)
 
     def forget(self, address: Address) -> None:
         """This process has just changed the actor: read it anew."""

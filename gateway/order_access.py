@@ -62,7 +62,8 @@ async def _visible(call: Call, order: str) -> Found:
     view: View = orjson.loads(checked(reply).body)
     if not sees(call.principal, view):
         raise Problem("not_found")
-    _check_if_match(call, reply.version)
+    if call.scope["method"] == "POST":
+        _check_if_match(call, reply.version)
     return Found(view, reply)
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 FORGET_AFTER_KEYS = 10_000
+WHOLE_TOKEN = 1.0 - 1e-6  # sums of floats
 
 
 class RateLimit:
@@ -20,12 +21,15 @@ class RateLimit:
         self._clock = clock
         self._buckets: dict[str, tuple[float, float]] = {}  # tokens left, as of
 
+    def __len__(self) -> int:
+        return len(self._buckets)
+
     def wait_s(self, key: str) -> float:
         """Take a token and return 0; or take none and return the seconds until there is one."""
         now = self._clock()
         tokens, then = self._buckets.get(key, (self._burst, now))
         tokens = min(self._burst, tokens + (now - then) * self._per_second)
-        if tokens < 1.0:
+        if tokens < WHOLE_TOKEN:
             self._buckets[key] = (tokens, now)
             return (1.0 - tokens) / self._per_second
         if key not in self._buckets and len(self._buckets) >= FORGET_AFTER_KEYS:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 import socket
-from collections.abc import Callable, Coroutine
+import threading
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 import uvicorn
@@ -14,6 +17,7 @@ BACKLOG_CONNECTIONS_MAX = 4096
 CONNECTIONS_MAX = 20_000
 KEEP_ALIVE_S = 75
 SHUTDOWN_S = 20
+STOPPED_BY = (signal.SIGTERM, signal.SIGINT)
 
 App = Callable[[], Coroutine[Any, Any, FastAPI]]
 """Opens the services and makes the application; awaited inside the server's event loop."""
@@ -67,7 +71,8 @@ async def serve(listener: socket.socket, app: FastAPI, started: Callable[[], Non
 
 
 class _Server(uvicorn.Server):
-    """Tells when it has started."""
+    """Tells when it has started, and ends by returning: uvicorn itself raises the signal again that stopped it, which
+    would end the process before its services are closed."""
 
     def __init__(self, config: uvicorn.Config, started: Callable[[], None] | None) -> None:
         super().__init__(config)
@@ -77,6 +82,20 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started and self._tell_started is not None:
             self._tell_started()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        for number in STOPPED_BY:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in STOPPED_BY:
+                loop.remove_signal_handler(number)
 
 
 def run(open_app: App, close: Close, listener: socket.socket, started: Callable[[], None] | None = None) -> None:

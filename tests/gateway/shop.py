@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 import httpx
+from prometheus_client import CollectorRegistry
 
 from actors.adapters.aesgcm_sealer import AesGcmSealer
 from actors.adapters.simulated_payments import SimulatedPayments
@@ -109,8 +110,7 @@ class Shop:
     def serve(self, **changes: Any) -> None:
         """Begin anew with a gateway that knows nothing yet, on services with these changes."""
         self.services = replace(self.services, **changes)
-        registry = {"metrics": type(self.services.metrics)()}
-        self.app = create(replace(self.services, **registry))
+        self.app = create(replace(self.services, metrics=CollectorRegistry()))
 
     async def placement(self) -> Placement:
         return Placement(1, ["host"] * SHARDS)
@@ -197,13 +197,16 @@ class Shop:
             await ok(ops.post(f"/v1/inventory/{product.upper()}/receipts", json={"quantity": 100}), 201)
             await ok(acme.put(f"/v1/adoptions/{product}", json={"supplier": supplier}))
 
-    async def placed(self, body: Json | None = None, wait_s: int = 10, **headers: str) -> Json:
+    async def placed(self, body: Json | None = None, wait_s: int = 10, key: str = "") -> Json:
         """An order of acme's, as far as it gets by itself."""
-        headers["prefer"] = f"wait={wait_s}"
+        headers = {"prefer": f"wait={wait_s}"}
+        if key:
+            headers["idempotency-key"] = key
         return await ok(self.acme.post("/v1/orders", json=body or ORDER, headers=headers), 202)
 
     async def until(self, client: Client, path: str, true: Callable[[Json], bool]) -> Json:
         """Read until it is so."""
+        found: Json = {}
         for _ in range(400):
             found = await ok(client.get(path))
             if true(found):

@@ -25,7 +25,7 @@ def changed(path: str, value: Any) -> Json:
     return dict(body)
 
 
-INVALID_FIELDS = [
+INVALID_FIELDS: list[tuple[str, Any]] = [
     ("lines", []),
     ("lines", {}),
     ("lines", None),

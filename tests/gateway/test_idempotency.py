@@ -42,7 +42,7 @@ def test_another_spelling_of_the_same_body_is_the_same_body() -> None:
 
 def test_the_same_key_with_another_body_is_refused() -> None:
     async def story(shop: Shop) -> None:
-        first = await shop.placed(**KEY)
+        first = await shop.placed(key=KEY["idempotency-key"])
         await shop.at_rest(first)
         before = shop.stored
         other = shop.acme.post("/v1/orders", json=order_of(("mug", 3)), headers=KEY)

@@ -141,7 +141,7 @@ def test_refunds_that_cannot_be() -> None:
         path = f"/v1/orders/{order['id']}/refunds"
         acme = shop.acme
         one = [{"id": "1", "quantity": 1}]
-        for body in (
+        wrong: list[Json] = [
             {},
             {"amount": 1, "lines": one},
             {"amount": 0},
@@ -151,7 +151,8 @@ def test_refunds_that_cannot_be() -> None:
             {"lines": [{"id": "1", "quantity": 0}]},
             {"lines": [{"id": "0", "quantity": 1}]},
             {"sum": 1},
-        ):
+        ]
+        for body in wrong:
             await refused(acme.post(path, json=body), 422, "invalid")
         await refused(acme.post(path, json={"amount": 2001}), 422, "refund_exceeds_remaining")
         await refused(acme.post(path, json={"lines": [{"id": "1", "quantity": 3}]}), 422, "invalid_quantity")

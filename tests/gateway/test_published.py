@@ -113,7 +113,7 @@ def test_the_document_is_served() -> None:
 def refusals(tree: ast.Module) -> set[str]:
     """Codes that a module rejects with, as far as they are written out."""
     return {
-        node.args[0].value
+        str(node.args[0].value)
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
         and getattr(node.func, "id", "") == "Rejected"
@@ -123,9 +123,7 @@ def refusals(tree: ast.Module) -> set[str]:
 
 
 def test_whatever_a_decider_can_say_has_a_status() -> None:
-    codes = {
-        code for path in (ROOT / "models").rglob("*.py") for code in refusals(ast.parse(path.read_text()))
-    }
+    codes = {code for path in (ROOT / "models").rglob("*.py") for code in refusals(ast.parse(path.read_text()))}
     assert len(codes) > 20
     assert codes <= set(PROBLEMS), codes - set(PROBLEMS)
 
@@ -150,5 +148,5 @@ def test_statuses_are_written_in_one_place() -> None:
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("Answer", "json_answer"):
-                status = node.args[0]
-                assert not isinstance(status, ast.Constant) or status.value < 400, path
+                status = getattr(node.args[0], "value", 0)
+                assert not isinstance(status, int) or status < 400, path

@@ -42,8 +42,15 @@ def disputed(stripe: Stripe, order: Json, status: str = "needs_response") -> Jso
     """The order's charge is disputed by the customer's bank."""
     intent = {"id": "pi_1", "object": "payment_intent", "status": "succeeded", "metadata": {"order": order["id"]}}
     dispute = {
-        "id": "dp_1", "object": "dispute", "status": status, "amount": 2000, "reason": "fraudulent", "charge": "ch_1",
-        "payment_intent": "pi_1", "metadata": {}, "evidence_details": {"due_by": 1_800_000_000},
+        "id": "dp_1",
+        "object": "dispute",
+        "status": status,
+        "amount": 2000,
+        "reason": "fraudulent",
+        "charge": "ch_1",
+        "payment_intent": "pi_1",
+        "metadata": {},
+        "evidence_details": {"due_by": 1_800_000_000},
     }
     stripe.objects = {"pi_1": intent, "dp_1": dispute}
     return dispute
@@ -99,11 +106,15 @@ def test_forged_and_foreign_events() -> None:
         nobody = shop.client()
         await refused(nobody.post(PATH, json=opened), 400, "bad_signature")
         await refused(nobody.post(PATH, json=opened, headers={"stripe-signature": "forged"}), 400, "bad_signature")
-        for payload in ({}, {"id": "evt_9"}, [], {"id": "evt_9", "type": "t", "data": {"object": {"object": "charge"}}}):
+        broken: list[Any] = [{}, {"id": "evt_9"}, [], event(9, "t", {"object": "charge"})]
+        for payload in broken:
             await refused(nobody.post(PATH, json=payload, headers=SIGNED), 400, "malformed")
         stripe.objects["ch_9"] = {"id": "ch_9", "object": "charge", "metadata": {"order": "nonsense"}}
         stripe.objects["re_9"] = {
-            "id": "re_9", "object": "refund", "metadata": {"order": f"ord_000{'0' * 32}"}, "status": "succeeded",
+            "id": "re_9",
+            "object": "refund",
+            "metadata": {"order": f"ord_000{'0' * 32}"},
+            "status": "succeeded",
         }
         foreign = (
             {"id": "cus_1", "object": "customer"},

@@ -1,0 +1,209 @@
+"""What a gateway remembers between requests: keys, views, and how fast a key may ask."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+import pytest
+
+from actors.runtime.envelope import Reply, Status
+from gateway.auth import Keys, Principal, hash_of, new_key
+from gateway.cache import ViewCache
+from gateway.problems import Problem
+from gateway.rates import FORGET_AFTER_KEYS, RateLimit
+from models.decision import Address
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Actors:
+    """Views by address, how often each was read, and a gate that keeps readers waiting."""
+
+    def __init__(self, **views: Any) -> None:
+        self.views = views
+        self.reads = 0
+        self.status = Status.OK
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def read(self, to: Address) -> Reply:
+        self.reads += 1
+        view = self.views.get(to.id)
+        await self.open.wait()
+        if self.status is not Status.OK:
+            return Reply(self.status)
+        return Reply(Status.OK, orjson.dumps(view)) if view is not None else Reply(Status.ABSENT)
+
+    async def read_many(self, addresses: Iterable[Address]) -> list[Reply]:
+        return [await self.read(address) for address in addresses]
+
+    async def ask(self, to: Address, command: Any, **more: Any) -> Reply:
+        raise AssertionError("nothing is asked here")
+
+
+def ring(*names: str, revoked: bool = False) -> dict[str, Any]:
+    return {
+        "keys": [
+            {
+                "id": f"key_{name}",
+                "role": "retailer",
+                "name": name,
+                "hash": hash_of(name),
+                "revoked_at": revoked or None,
+            }
+            for name in names
+        ]
+    }
+
+
+ANN = Principal("retailer", "ann", "key_ann")
+
+
+def test_keys_are_read_once_a_second() -> None:
+    async def story() -> None:
+        clock, actors = Clock(), Actors(keyring=ring("ann"))
+        keys = Keys(actors, 1.0, clock)
+        assert keys.known(b"Bearer ann") is None
+        assert await keys.principal(b"Bearer ann") == ANN
+        assert keys.known(b"Bearer ann") == ANN
+        for _ in range(10):
+            assert await keys.principal(b"Bearer ann") == ANN
+        assert actors.reads == 1
+        clock.now += 1.01
+        actors.views["keyring"] = ring("ann", revoked=True)
+        assert keys.known(b"Bearer ann") is None
+        with pytest.raises(Problem, match="unauthenticated"):
+            await keys.principal(b"Bearer ann")
+
+    asyncio.run(story())
+
+
+def test_an_unknown_key_is_refused_only_after_asking() -> None:
+    async def story() -> None:
+        clock, actors = Clock(), Actors(keyring=ring("ann"))
+        keys = Keys(actors, 1.0, clock)
+        await keys.principal(b"Bearer ann")
+        clock.now += 0.1
+        actors.views["keyring"] = ring("ann", "bob")
+        assert (await keys.principal(b"Bearer bob")).name == "bob"
+
+    asyncio.run(story())
+
+
+def test_everyone_who_waits_shares_one_reading() -> None:
+    async def story() -> None:
+        clock, actors = Clock(), Actors(keyring=ring("ann"))
+        keys = Keys(actors, 1.0, clock)
+        actors.open.clear()
+        asking = [asyncio.ensure_future(keys.principal(b"Bearer ann")) for _ in range(50)]
+        await asyncio.sleep(0)
+        actors.open.set()
+        assert await asyncio.gather(*asking) == [ANN] * 50
+        assert actors.reads == 1
+
+    asyncio.run(story())
+
+
+def test_a_reading_that_began_before_a_key_was_made_does_not_refuse_it() -> None:
+    async def story() -> None:
+        clock, actors = Clock(), Actors(keyring=ring("ann"))
+        keys = Keys(actors, 1.0, clock)
+        actors.open.clear()
+        early = asyncio.ensure_future(keys.principal(b"Bearer ann"))
+        await asyncio.sleep(0)  # the reading has begun, with what there was
+        clock.now += 0.2
+        actors.views["keyring"] = ring("ann", "bob")
+        late = asyncio.ensure_future(keys.principal(b"Bearer bob"))
+        await asyncio.sleep(0)
+        actors.open.set()
+        assert (await early).name == "ann"
+        assert (await late).name == "bob"
+
+    asyncio.run(story())
+
+
+def test_a_keyring_that_cannot_be_read_refuses_nobody_for_good() -> None:
+    async def story() -> None:
+        actors = Actors(keyring=ring("ann"))
+        keys = Keys(actors, 1.0, Clock())
+        actors.status = Status.MOVED
+        with pytest.raises(Problem, match="unavailable"):
+            await keys.principal(b"Bearer ann")
+        actors.status = Status.OK
+        assert await keys.principal(b"Bearer ann") == ANN
+
+    asyncio.run(story())
+
+
+def test_new_keys_are_long_and_distinct() -> None:
+    made = {new_key(os.urandom) for _ in range(100)}
+    assert len(made) == 100
+    assert all(key.startswith("dray_") and key.isascii() and len(key) == 48 for key in made)
+
+
+def test_views_are_remembered_for_a_second_and_not_beyond_a_bound() -> None:
+    async def story() -> None:
+        clock, actors = Clock(), Actors(a={"v": 1})
+        cache = ViewCache(actors, 1.0, 3, clock)
+        a, b = Address("product", "a"), Address("product", "b")
+        assert await cache.views([a, b, a]) == {a: {"v": 1}, b: None}
+        assert actors.reads == 2
+        actors.views["a"] = {"v": 2}
+        assert (await cache.views([a]))[a] == {"v": 1}
+        began = clock.now = 100.5
+        assert (await cache.views([a], since=began))[a] == {"v": 2}
+        actors.views["a"] = {"v": 3}
+        clock.now = 101.6
+        assert (await cache.views([a]))[a] == {"v": 3}
+        actors.views["a"] = {"v": 4}
+        cache.forget(a)
+        assert (await cache.views([a]))[a] == {"v": 4}
+        for number in range(20):
+            await cache.views([Address("product", f"x{number}")])
+        assert len(cache) <= 3
+
+    asyncio.run(story())
+
+
+def test_a_view_that_cannot_be_read_is_no_missing_one() -> None:
+    async def story() -> None:
+        actors = Actors()
+        actors.status = Status.BUSY
+        cache = ViewCache(actors, 1.0, 3, Clock())
+        with pytest.raises(Problem, match="unavailable"):
+            await cache.views([Address("product", "a")])
+
+    asyncio.run(story())
+
+
+def test_a_bucket_allows_a_burst_and_then_its_rate() -> None:
+    clock = Clock()
+    rates = RateLimit(10.0, 5.0, clock)
+    assert [rates.wait_s("k") for _ in range(5)] == [0.0] * 5
+    assert rates.wait_s("k") == pytest.approx(0.1)
+    assert rates.wait_s("other") == 0.0
+    clock.now += 0.1
+    assert rates.wait_s("k") == 0.0
+    assert rates.wait_s("k") == pytest.approx(0.1)
+    clock.now += 1000
+    assert [rates.wait_s("k") for _ in range(6)][-1] > 0, "a bucket holds no more than its burst"
+
+
+def test_full_buckets_are_forgotten() -> None:
+    clock = Clock()
+    rates = RateLimit(10.0, 5.0, clock)
+    for number in range(FORGET_AFTER_KEYS):
+        rates.wait_s(f"k{number}")
+    clock.now += 10
+    rates.wait_s("one more")
+    assert len(rates) == 1
