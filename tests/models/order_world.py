@@ -20,9 +20,9 @@ from actors.sku import KIND as SKU
 from actors.supplier import KIND as SUPPLIER
 from models.catalogue import decode_event
 from models.decision import Accepted, Address, Command, Decision, Effect, Rejected, Resume, Send, Tick
-from models.order.messages import LineTerms, PlaceOrder
 from models.orchestrator.messages import PaymentAnswered
 from models.orchestrator.tables import PHASES
+from models.order.messages import LineTerms, PlaceOrder
 from models.payments import (
     Authorise,
     Capture,
