@@ -55,6 +55,8 @@ def _still_true(event_type: str, found: Object) -> bool:
         return bool(found["status"] == "canceled")
     if event_type == "charge.dispute.closed":
         return found["status"] in CLOSED_DISPUTES
+    if event_type == "charge.refunded":
+        return bool(found["captured"])  # else a hold was released, which Stripe counts as refunded: no money has moved
     return True
 
 

@@ -150,3 +150,20 @@ def test_without_stripe_there_are_no_webhooks() -> None:
         await refused(shop.client().post(PATH, json={}, headers=SIGNED), 404, "not_found")
 
     in_shop(story, stocked=False)
+
+
+def test_a_released_hold_is_no_refund() -> None:
+    """Stripe reports one as `charge.refunded`, with its whole amount as refunded."""
+    stripe = Stripe()
+
+    async def story(shop: Shop) -> None:
+        order = await shop.placed()
+        charge = {"id": "ch_1", "object": "charge", "amount_refunded": 2_000, "metadata": {"order": order["id"]}}
+        for number, captured in enumerate((False, True)):
+            stripe.objects["ch_1"] = {**charge, "captured": captured, "status": "succeeded"}
+            hint = event(number, "charge.refunded", {"id": "ch_1", "object": "charge"})
+            await ok(shop.client().post(PATH, json=hint, headers=SIGNED))
+            seen = await ok(shop.ops.get(f"/v1/orders/{order['id']}"))
+            assert (seen["attention"] is not None) is captured
+
+    in_shop(story, stripe=stripe)
