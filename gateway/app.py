@@ -21,6 +21,7 @@ from gateway.routers import (
     operations,
     order_actions,
     orders,
+    parked,
     parties,
     products,
     stripe,
@@ -28,7 +29,7 @@ from gateway.routers import (
 )
 from gateway.services import Services
 
-ROUTERS = (orders, batch, order_actions, tasks, aftercare, products, parties, keys, stripe, operations)
+ROUTERS = (orders, batch, order_actions, tasks, aftercare, products, parties, keys, stripe, operations, parked)
 """In the order in which paths are matched: the busiest first."""
 
 

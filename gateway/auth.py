@@ -19,6 +19,7 @@ from actors.runtime.envelope import Status
 from gateway.problems import Problem
 from gateway.services import Asks
 from models.keyring import KEYRING
+from models.sealing import Sealer
 
 RETAILER = frozenset({"retailer"})
 SUPPLIER = frozenset({"supplier"})
@@ -45,6 +46,11 @@ class Principal(NamedTuple):
 def new_key(random: Callable[[int], bytes]) -> str:
     """A fresh API key: 256 random bits behind a prefix that secret scanners can be taught."""
     return f"dray_{urlsafe_b64encode(random(KEY_BYTES)).decode().rstrip('=')}"
+
+
+def derived_key(sealer: Sealer, command_id: str) -> str:
+    """The API key that belongs to an Idempotency-Key: 192 bits that only the holder of the master key can derive."""
+    return f"dray_{sealer.keyed_digest('api-key', command_id)}"
 
 
 def hash_of(key: str) -> str:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
-from gateway.auth import OPS, hash_of, new_key
+from gateway.auth import OPS, derived_key, hash_of, new_key
 from gateway.endpoint import Answer, Call, Routes
-from gateway.replies import checked, json_answer
+from gateway.idempotency import command_id, minted_part
+from gateway.replies import checked, json_answer, replay_headers
 from gateway.schemas.keys import Key, KeyList, KeyRequest, NewKey
-from models.decision import Millis
+from gateway.times import rfc3339
 from models.keyring import KEYRING, CreateKey, RevokeKey
 
 routes = Routes("API keys")
-
-
-def rfc3339(at: Millis) -> str:
-    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def _shown(key: dict[str, Any]) -> dict[str, Any]:
@@ -41,15 +37,21 @@ def _shown(key: dict[str, Any]) -> dict[str, Any]:
     problems=("too_many_keys",),
 )
 async def create_key(call: Call) -> Answer:
-    """Make an API key. It is shown once and stored hashed, so a repeated request makes another key."""
-    random = call.gateway.services.random
-    key = new_key(random)
-    key_id = f"key_{random(8).hex()}"
+    """Make an API key. It is shown once and stored hashed.
+
+    With an Idempotency-Key the API key is derived from it, under a secret of ours, so that a repeat whose first answer
+    was lost gets the same API key.
+    """
+    gateway = call.gateway
+    own_id = command_id(call)
+    key = derived_key(gateway.sealer, own_id.command_id) if own_id.command_id else new_key(gateway.services.random)
+    key_id = f"key_{minted_part(call, 'api key')}"
     command = CreateKey(id=key_id, role=call.body.role, name=call.body.name, hash=hash_of(key))
-    reply = checked(await call.gateway.router.ask(KEYRING, command))
-    call.gateway.keys.expire()
+    reply = await gateway.router.ask(KEYRING, command, command_id=own_id.command_id, digest=own_id.digest)
+    checked(reply)
+    gateway.keys.expire()
     stored = next(stored for stored in orjson.loads(reply.body)["keys"] if stored["id"] == key_id)
-    return json_answer(201, {**_shown(stored), "key": key})
+    return json_answer(201, {**_shown(stored), "key": key}, *replay_headers(reply))
 
 
 @routes.add("GET", "/v1/api_keys", roles=OPS, answers={200: (KeyList, "All keys, revoked ones too.")})

@@ -131,6 +131,22 @@ def test_a_refund_is_made_once_per_key() -> None:
     in_shop(story)
 
 
+def test_an_api_key_is_made_once_per_key() -> None:
+    async def story(shop: Shop) -> None:
+        body = {"role": "retailer", "name": "cargo"}
+        first = await shop.ops.post("/v1/api_keys", json=body, headers=KEY)
+        again = await shop.ops.post("/v1/api_keys", json=body, headers=KEY)
+        assert first.json() == again.json()
+        assert again.headers["idempotent-replayed"] == "true"
+        other = shop.ops.post("/v1/api_keys", json={"role": "ops", "name": "cargo"}, headers=KEY)
+        await refused(other, 422, "idempotency_key_reused")
+        assert (await ok(shop.ops.post("/v1/api_keys", json=body), 201))["key"] != first.json()["key"]
+        path = f"/v1/orders/ord_000{'0' * 32}"
+        await refused(shop.client(first.json()["key"]).get(path), 404, "not_found")
+
+    in_shop(story, stocked=False)
+
+
 def test_a_cancellation_may_be_repeated() -> None:
     async def story(shop: Shop) -> None:
         order = await shop.placed(order_of(("map", 1)), wait_s=0)
