@@ -29,11 +29,13 @@ from scripts.sandbox.records import Charge, PaymentIntent, PaymentMethod
 
 _CANCELABLE = ("requires_payment_method", "requires_capture", "requires_confirmation", "requires_action", "processing")
 _CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
-_UNSUPPORTED = (
-    "amount_details application_fee_amount confirmation_token customer customer_account excluded_payment_method_types "
-    "hooks mandate mandate_data payment_details payment_method_configuration payment_method_data "
-    "payment_method_options radar_options transfer_data"
+_NOT_HERE = (
+    "amount_details excluded_payment_method_types hooks payment_details payment_method_data payment_method_options"
 )
+_NOT_HERE_BEFORE = (
+    f"{_NOT_HERE} application_fee_amount customer customer_account payment_method_configuration transfer_data"
+)
+_NOT_HERE_CONFIRMING = "confirmation_token mandate mandate_data radar_options"
 _AUTOMATIC = Spec(required="enabled", enabled=boolean, allow_redirects=choice("always", "never"))
 _CAPTURE = choice("automatic", "automatic_async", "manual")
 _FUTURE = choice("off_session", "on_session")
@@ -46,7 +48,7 @@ def _off_session(value: Any, name: str) -> bool:
 
 CREATE = Spec(
     required="amount currency",
-    unsupported=_UNSUPPORTED,
+    unsupported=f"{_NOT_HERE_BEFORE} {_NOT_HERE_CONFIRMING}",
     allowed_payment_method_types=_TYPES,
     amount=amount,
     automatic_payment_methods=nested(_AUTOMATIC),
@@ -70,7 +72,7 @@ CREATE = Spec(
     use_stripe_sdk=boolean,
 )
 UPDATE = Spec(
-    unsupported=_UNSUPPORTED + " setup_future_usage",
+    unsupported=f"{_NOT_HERE_BEFORE} setup_future_usage",
     allowed_payment_method_types=_TYPES,
     amount=amount,
     capture_method=_CAPTURE,
@@ -85,7 +87,7 @@ UPDATE = Spec(
     transfer_group=text,
 )
 CONFIRM = Spec(
-    unsupported=_UNSUPPORTED + " amount_to_confirm",
+    unsupported=f"{_NOT_HERE} {_NOT_HERE_CONFIRMING} amount_to_confirm",
     allowed_payment_method_types=_TYPES,
     capture_method=_CAPTURE,
     error_on_requires_action=boolean,

@@ -17,9 +17,14 @@ _BILLING = Spec(
     address=nested(parameters.ADDRESS, unset=True), email=unsettable_text, name=unsettable_text, phone=unsettable_text
 )
 CREATE = Spec(
-    required="type", billing_details=nested(_BILLING), card=nested(_CARD), metadata=metadata, type=choice("card")
+    required="type",
+    unsupported="allow_redisplay customer payment_method radar_options",
+    billing_details=nested(_BILLING),
+    card=nested(_CARD),
+    metadata=metadata,
+    type=choice("card"),
 )
-UPDATE = Spec(billing_details=nested(_BILLING), metadata=metadata)
+UPDATE = Spec(unsupported="allow_redisplay card us_bank_account", billing_details=nested(_BILLING), metadata=metadata)
 
 
 def create(call: Call) -> Answer:

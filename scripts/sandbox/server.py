@@ -65,7 +65,12 @@ class Sandbox:
         log = Log(options.data, options.fsync) if options.data is not None else None
         self.log = log
         self.store = Store(options.settings, timers.due, log)
-        self.recovered = self.store.recover()
+        try:
+            self.recovered = self.store.recover()
+        except BaseException:
+            if log is not None:
+                log.close()
+            raise
         rate_limit = options.plan.rate_limit if options.rate_limit == "none" else options.rate_limit
         self.api = Api(self.store, options.plan, rate_limit)
         self.dispatcher = Dispatcher(self.store, lambda: self.api.faults)

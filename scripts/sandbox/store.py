@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 from sys import intern
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_type_hints
 
 from scripts.sandbox.idempotency import Keys, Saved
 from scripts.sandbox.ledger import Ledger
@@ -36,7 +36,7 @@ R = TypeVar("R", bound=tuple[Any, ...])
 Due = Callable[[Record], int]
 
 _TUPLES: dict[str, tuple[int, ...]] = {
-    kind: tuple(place for place, name in enumerate(row._fields) if str(row.__annotations__[name]).startswith("tuple"))
+    kind: tuple(place for place, hint in enumerate(get_type_hints(row).values()) if "tuple[" in str(hint))
     for kind, row in KINDS.items()
 }
 _REQUIRED = object()

@@ -89,6 +89,12 @@ class Server:
         self.process.wait(10)
 
 
+def headers(error: stripe.StripeError) -> dict[str, str]:
+    """The headers of the answer that an SDK error tells of."""
+    assert error.headers is not None
+    return error.headers
+
+
 @contextmanager
 def serving(*arguments: str, environment: dict[str, str] | None = None) -> Iterator[Server]:
     """Start a sandbox on a free port; stop it by SIGINT, as Ctrl-C does, if it still runs."""

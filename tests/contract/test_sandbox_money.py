@@ -63,8 +63,9 @@ def test_what_cannot_be_refunded(sandbox: Server) -> None:
             sandbox.v1.refunds.create(params)
     with pytest.raises(stripe.CardError) as declined:
         sandbox.hold(payment_method="pm_card_chargeDeclined")
+    failed: Any = declined.value.error
     with pytest.raises(stripe.InvalidRequestError):
-        sandbox.v1.refunds.create({"charge": str(declined.value.error.charge)})  # type: ignore[union-attr]
+        sandbox.v1.refunds.create({"charge": failed.charge})
 
 
 def test_refunds_that_fail_or_wait(sandbox: Server) -> None:
