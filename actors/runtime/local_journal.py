@@ -242,7 +242,8 @@ class MemoryJournal:
 
     async def addresses(self, shard: int) -> Sequence[Address]:
         """Every actor of the shard of which something is stored, in no order."""
-        return [address for address, actor in self.store.shard(shard).actors.items() if actor.version]
+        actors = self.store.shard(shard).actors.items()
+        return [address for address, actor in actors if actor.events or actor.snapshot is not None]
 
     async def erase_data_keys(self, shard: int, addresses: Sequence[Address]) -> None:
         """Destroy the keys of these actors' personal data: from now on nobody can read them."""
