@@ -1,0 +1,42 @@
+"""A system for one occasion: on a data directory of its own, gone afterwards."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from scripts import run_state
+from scripts.settings import Settings, flag_of, resolve
+from scripts.supervision import leftovers
+from scripts.supervision.supervisor import detach
+
+STOP_TIMEOUT_S = 60.0
+OWN: Mapping[str, str] = {"port": "0", "sandbox_port": "0", "redis": "", "database": "", "address": ""}
+"""What no environment variable changes here: a temporary system touches nothing of anybody else's."""
+
+
+class DidNotStart(Exception):
+    """The temporary system could not be started; its `up` has said why, and its logs are still there."""
+
+
+@contextmanager
+def temporary_system(flags: Mapping[str, str], purpose: str) -> Iterator[Settings]:
+    """Start a system with these settings on top of the environment's, and stop it at the end, whatever happens. Its
+    directory stays only if the body raises, for the logs in it. Raises DidNotStart."""
+    directory = Path(tempfile.mkdtemp(prefix=f"dray-{purpose}-"))
+    told = {**flags, **OWN, "data": str(directory)}
+    settings = resolve(told).settings
+    try:
+        if detach(settings, [part for name, text in told.items() for part in (flag_of(name), text)]):
+            raise DidNotStart(f"the logs are in {settings.logs}")
+        yield settings
+    finally:
+        state = run_state.read(settings)
+        if state is not None:
+            if state.supervisor.alive():
+                leftovers.stop_supervisor(state, STOP_TIMEOUT_S)
+            leftovers.stop_all(settings, run_state.read(settings))
+    shutil.rmtree(directory, ignore_errors=True)
