@@ -1,10 +1,9 @@
-"""Reaches into a running system from the command line: the director over its link, actors over a router."""
+"""Asks a running system's director from the command line, over its link."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,14 +34,3 @@ async def ask_director(settings: Settings, question: Mapping[str, Any], timeout_
         raise HostUnavailable("the director does not answer") from None
     finally:
         await link.close()
-
-
-def join(settings: Settings, ray_address: str) -> None:
-    """Make this process a driver of the system's Ray."""
-    from scripts.supervision import ray_head
-
-    if not settings.address:
-        os.environ.update(ray_head.environment(settings.ray_token))
-    from actors.adapters import ray_cluster
-
-    ray_cluster.join(ray_address)
