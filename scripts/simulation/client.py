@@ -47,14 +47,24 @@ class Receipts:
         self.unkeyed: list[str] = []
         self.applied: dict[str, tuple[Address, Command]] = {}
         self.broken: list[str] = []
-        self.versions: dict[Address, int] = {}
 
 
 class Client:
-    """All clients speak through one of these."""
+    """All clients speak through one of these.
+
+    stored: how many events are stored of an actor at this moment: no answer to a later question may know fewer.
+    """
 
     def __init__(
-        self, cluster: Cluster, random: Random, trace: Trace, receipts: Receipts, now: Callable[[], Millis], shards: int
+        self,
+        cluster: Cluster,
+        random: Random,
+        trace: Trace,
+        receipts: Receipts,
+        *,
+        now: Callable[[], Millis],
+        shards: int,
+        stored: Callable[[Address], int],
     ) -> None:
         self.receipts = receipts
         self._cluster = cluster
@@ -62,6 +72,7 @@ class Client:
         self._trace = trace
         self._now = now
         self._shards = shards
+        self._stored = stored
 
     async def ask(self, to: Address, make: Callable[[], Command], command_id: str = "", digest: str = "") -> Reply:
         """Send a command until there is an answer to it; `make` is called anew for every request, as a gateway does
@@ -135,7 +146,7 @@ class Client:
 
     async def _until_answered(self, to: Address | None, once: Callable[[], Any]) -> Reply:
         for attempt in range(PATIENCE_ATTEMPTS_MAX):
-            least = self.receipts.versions.get(to, 0) if to else 0
+            least = self._stored(to) if to else 0
             try:
                 reply: Reply = await once()
             except (Disconnected, Unanswered) as error:
@@ -153,10 +164,9 @@ class Client:
         raise Impatient(f"{to} never answered")
 
     def _seen(self, to: Address | None, least: int, reply: Reply) -> None:
-        """Whoever asks after an answer must not be shown an older state than that answer rested on."""
+        """Nobody is shown an older state than what was stored when he asked."""
         self._trace.note("answer", to or "", reply.status.value, reply.version)
         if to is None or not reply.version:
             return
         if reply.version < least:
             self.receipts.broken.append(f"{to} was at version {least}, and later shown at {reply.version}")
-        self.receipts.versions[to] = max(self.receipts.versions.get(to, 0), reply.version)

@@ -117,7 +117,7 @@ class Control:
         self._loop.later(self._wire_s, self._heartbeat, host)
 
     def _heartbeat(self, host: Reporter) -> None:
-        if self._director is None or host.process.dead:
+        if self._director is None or host.process.dead or host.process.cut:
             return
         self._hosts[host.name] = host
         self._heard[host.name] = self._loop.time()
@@ -135,12 +135,18 @@ class Control:
 
     def _reported(self, host: Reporter, owned: Sequence[Cell], disowned: Sequence[Cell]) -> None:
         director = self._director
-        if director is None or self._owners.get(host.name) != host.owner:
+        if director is None or host.process.cut or self._owners.get(host.name) != host.owner:
             return
         if owned:
             self._carry_out(director.owned(host.name, host.owner, owned))
         if disowned:
             self._carry_out(director.disowned(host.name, host.owner, disowned, self._loop.time()))
+
+    def reset(self, host: Reporter) -> None:
+        """The connection was cut, and comes up again: both sides begin anew."""
+        self._owners.pop(host.name, None)
+        if host.name in self._hosts:
+            self._tell(host.name, host.link_down)
 
     def closed(self, host: Reporter) -> None:
         """The process has ended, and its connection with it."""
@@ -173,7 +179,9 @@ class Control:
                     self._retire(name)
 
     def _tell(self, name: str, hear: Callable[..., None], *words: object) -> None:
-        """Over the connection of that host, which is ordered."""
+        """Over the connection of that host, which is ordered, and on which nothing arrives while it is cut."""
+        if self._hosts[name].process.cut:
+            return
         self._loop.call_at(self._loop.time() + self._wire_s, hear, *words, context=self._hosts[name].process.context)
 
     # --- ports.Directory ----------------------------------------------------------------------------------------------

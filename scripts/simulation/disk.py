@@ -16,7 +16,7 @@ from actors.runtime.local_journal import Fault, MemoryJournal, MemoryStore
 from actors.runtime.ports import Cell, Commit, CommitResult, DueEntry, JournalUnavailable, Ownership, Record, Wall
 from models.decision import Address, Millis
 from scripts.simulation.trace import Trace
-from scripts.simulation.virtual_loop import VirtualLoop
+from scripts.simulation.virtual_loop import Process, VirtualLoop
 from scripts.simulation.weather import CALM, Weather
 
 T = TypeVar("T")
@@ -41,9 +41,9 @@ class Disk:
         self.trace = trace
         self.wall = wall
 
-    def connect(self, kinds: frozenset[str]) -> Connection:
+    def connect(self, process: Process, kinds: frozenset[str]) -> Connection:
         """A process's own way to the disk; events of `kinds` go to the shards' streams."""
-        return Connection(self, kinds)
+        return Connection(self, process, kinds)
 
     def witness(self, cell: Cell, owner: str) -> None:
         for witness in self.witnesses:
@@ -53,8 +53,9 @@ class Disk:
 class Connection:
     """Implements `ports.Journal` for one process."""
 
-    def __init__(self, disk: Disk, kinds: frozenset[str]) -> None:
+    def __init__(self, disk: Disk, process: Process, kinds: frozenset[str]) -> None:
         self._disk = disk
+        self._process = process
         self._journal = MemoryJournal(disk.store, now=disk.wall, faults=self._fault_of_one, stream_kinds=kinds)
 
     async def acquire(self, cell: Cell, owner: str) -> Ownership:
@@ -111,7 +112,7 @@ class Connection:
             if heard:
                 disk.loop.later(random.uniform(*disk.weather.journal_s), _give, answer, result)
 
-        if (fate := fate - weather.journal_lost) < 0:
+        if self._process.cut or (fate := fate - weather.journal_lost) < 0:
             disk.loop.later(random.uniform(*GIVEN_UP_S), _break, answer, "the request was lost")
         elif (fate := fate - weather.journal_late) < 0:
             disk.loop.later(random.uniform(*GIVEN_UP_S), _break, answer, "the request was late")

@@ -11,10 +11,11 @@ from actors.runtime.ports import Cell
 from scripts.simulation.clock import WallClock
 from scripts.simulation.cluster import Cluster
 from scripts.simulation.disk import Disk
+from scripts.simulation.host import SimulatedHost
 from scripts.simulation.trace import Trace
 from scripts.simulation.virtual_loop import Process, VirtualLoop
 
-FAULTS = ("crash", "ambush", "pause", "disk", "jump", "director", "gateway", "join", "drain")
+FAULTS = ("crash", "ambush", "pause", "cut", "disk", "jump", "director", "gateway", "join", "drain")
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ class Chaos:
         self._disk.down = False
         for host in list(self._cluster.hosts.values()):
             host.process.proceed()
+            self._mend(host)
         for gateway in self._cluster.gateways.values():
             gateway.process.proceed()
         if not self._cluster.control.up:
@@ -125,11 +127,26 @@ class Chaos:
     def _pause(self) -> None:
         name = self._some_host()
         if name is not None:
-            self._pause_process(self._cluster.hosts[name].process, self._random.choice((1.0, 15.0)))
+            self._pause_process(self._cluster.hosts[name].process)
 
-    def _pause_process(self, process: Process, most_s: float) -> None:
+    def _pause_process(self, process: Process) -> None:
+        """For a moment, or for longer than a lease."""
         process.pause()
-        self._after(0.05, most_s, process.proceed)
+        self._after(*self._random.choice(((0.05, 1.0), (5.0, 14.0))), process.proceed)
+
+    def _cut(self) -> None:
+        """A host loses the disk and the director, and clients still reach it."""
+        name = self._some_host()
+        if name is None or self._cluster.hosts[name].process.cut:
+            return
+        host = self._cluster.hosts[name]
+        host.process.cut = True
+        self._after(4.0, 12.0, lambda: self._mend(host))
+
+    def _mend(self, host: SimulatedHost) -> None:
+        if host.process.cut:
+            host.process.cut = False
+            self._cluster.control.reset(host)
 
     def _disk_down(self) -> None:
         self._disk.down = True
@@ -156,7 +173,7 @@ class Chaos:
         if gateway is None:
             return
         if self._random.random() < 0.3:
-            self._pause_process(gateway.process, 5.0)
+            self._pause_process(gateway.process)
         else:
             self._cluster.crash_gateway(name)
             self._after(0.2, 3.0, self.start_missing)
@@ -181,6 +198,7 @@ class Chaos:
         "crash": _crash,
         "ambush": _ambush,
         "pause": _pause,
+        "cut": _cut,
         "disk": _disk_down,
         "jump": _jump,
         "director": _director,

@@ -72,7 +72,7 @@ class SimulatedHost:
         self.router = system.router(process.name, control, wall)
         self.core = HostCore(
             system.kinds,
-            system.disk.connect(frozenset(system.kinds)),
+            system.disk.connect(process, frozenset(system.kinds)),
             system.runners(process),
             owner=self.owner,
             shards=system.shards,

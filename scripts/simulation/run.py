@@ -143,7 +143,13 @@ class _World:
         )
         self.receipts = Receipts()
         client = Client(
-            self.cluster, random("client"), self.trace, self.receipts, self.clock.now, self.plan.shards
+            self.cluster,
+            random("client"),
+            self.trace,
+            self.receipts,
+            now=self.clock.now,
+            shards=self.plan.shards,
+            stored=lambda address: len(self.history.of[address]) if address in self.history.of else 0,
         )
         self.people = People(client, random("people"), self.plan)
 

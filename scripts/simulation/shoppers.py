@@ -17,6 +17,7 @@ from scripts.simulation.client import Client
 from scripts.simulation.scenario import Scenario, order
 
 LOOKS_MAX = 40
+AUDITORS = 3
 ORDERING_S = 0.7
 """Orders are placed within this part of the storm."""
 
@@ -53,7 +54,15 @@ class People:
         deliveries = [
             self._deliver_stock(self._random.uniform(0, storm_s)) for _ in range(self._random.choice((0, 1, 3)))
         ]
-        await asyncio.gather(*lives, *deliveries)
+        await asyncio.gather(*lives, *deliveries, *(self._audit() for _ in range(AUDITORS)))
+
+    async def _audit(self) -> None:
+        """Somebody who looks at stock all the time, through whichever gateway answers: SKUs change most often, so old
+        answers show there first."""
+        until_s = asyncio.get_running_loop().time() + self._plan.storm_s
+        while asyncio.get_running_loop().time() < until_s:
+            await self._client.read(Address("sku", self._random.choice(self._plan.products).sku))
+            await asyncio.sleep(self._random.uniform(0.1, 0.9))
 
     async def _deliver_stock(self, after_s: float) -> None:
         await asyncio.sleep(after_s)
@@ -96,9 +105,9 @@ class People:
 
     async def _watch(self, at: Address) -> None:
         """Somebody who looks again and again, through whichever gateway answers."""
-        for _ in range(30):
+        for _ in range(15):
             await self._client.read(at)
-            await asyncio.sleep(self._random.uniform(0.05, 0.6))
+            await asyncio.sleep(self._random.uniform(0.05, 1.0))
 
     async def _dispute(self, at: Address) -> None:
         if await self._wait(at, lambda view: "dispute" in view["allowed_actions"]) is None:

@@ -33,11 +33,15 @@ class State(StrEnum):
 
 
 class Process:
-    """A part of the simulated world that can be stopped as a whole."""
+    """A part of the simulated world that can be stopped as a whole.
+
+    cut: it reaches neither the disk nor the director, while others still reach it.
+    """
 
     def __init__(self, loop: VirtualLoop, name: str) -> None:
         self.name = name
         self.state = State.RUNNING
+        self.cut = False
         self.context = Context()
         self.context.run(_PROCESS.set, self)
         self._loop = loop
