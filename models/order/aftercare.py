@@ -285,8 +285,12 @@ def _dispute_closed_at_stripe(draft: Draft, command: m.StripeHint) -> None:
 
 
 def _refunded_elsewhere(draft: Draft, command: m.StripeHint) -> None:
-    """`amount` is all that Stripe has ever refunded of the charge: more than Dray knows of is a person's business."""
-    known = sum(refund.amount for refund in draft.order.refunds if refund.status != "failed")
+    """`amount` is all that Stripe has ever refunded of the charge, what a partial capture released of the hold included
+    (https://docs.stripe.com/api/charges/capture). More than Dray knows of is a person's business."""
+    order = draft.order
+    known = sum(refund.amount for refund in order.refunds if refund.status != "failed")
+    if order.payment.status == "captured":
+        known += order.amount - order.payment.amount
     if command.amount > known:
         detail = f"{command.amount} refunded at Stripe, {known} known here"
         raise_attention(draft, m.RaiseAttention(reason="refunded_elsewhere", detail=detail))

@@ -42,9 +42,7 @@ def evolve(order: Order, event: Any) -> Order:
     return changed(order, **fields)
 
 
-def _folds(
-    event: type[Event], word: str, actor: str = "", detail: Detail = lambda _event: ""
-) -> Callable[[Fold], Fold]:
+def _folds(event: type[Event], word: str, actor: str = "", detail: Detail = lambda _: "") -> Callable[[Fold], Fold]:
     """Register the fold of `event`, with its word, actor (empty: the event's `by`) and detail in the timeline."""
 
     def register(fold: Fold) -> Fold:
@@ -107,17 +105,16 @@ def _consignment(number: int, supplier: str, lines: tuple[Line, ...], event: m.O
 
 @_folds(m.PaymentAuthorised, "payment_authorised", actor="stripe")
 def _authorised(order: Order, event: m.PaymentAuthorised) -> Fields:
-    payment = changed(
-        _paying(order, "authorise"), payment_intent=event.payment_intent, capture_before=event.capture_before
-    )
+    payment = _paying(order, "authorise")
+    payment = changed(payment, payment_intent=event.payment_intent, capture_before=event.capture_before)
     return {"payment": _released_if_ended(payment, order.consignments)}
 
 
 @_folds(m.PaymentDeclined, "payment_declined", actor="stripe", detail=lambda e: e.code)
 def _declined(order: Order, event: m.PaymentDeclined) -> Fields:
     payment = _paying(order, "give_up" if event.unsure else "decline")
-    payment = changed(payment, decline_code=event.code, payment_intent=event.payment_intent)
-    return {"payment": changed(payment, unsure=event.unsure)}
+    intent = event.payment_intent
+    return {"payment": changed(payment, decline_code=event.code, payment_intent=intent, unsure=event.unsure)}
 
 
 @_folds(m.CaptureBegun, "capturing", actor="dray")
@@ -160,9 +157,7 @@ def _capture_failed(order: Order, event: m.CaptureFailed) -> Fields:
 
 @_folds(m.NothingDue, "nothing_due", actor="dray")
 def _nothing_due(order: Order, _event: m.NothingDue) -> Fields:
-    row = CONSIGNMENT
-    confirmed = tuple(changed(c, status=row[c.status].get("confirm", c.status)) for c in order.consignments)
-    return {"payment": _released(order.payment), "consignments": confirmed}
+    return {"payment": _released(order.payment), "consignments": _all(order, "confirm")}
 
 
 @_folds(m.PaymentVoided, "payment_voided", actor="stripe", detail=lambda e: "expired" if e.expired else "")
@@ -191,6 +186,11 @@ def _one(order: Order, number: int, **fields: Any) -> tuple[Consignment, ...]:
     return tuple(changed(c, **fields) if c.number == number else c for c in order.consignments)
 
 
+def _all(order: Order, event: str) -> tuple[Consignment, ...]:
+    """The consignments, moved by `event` where it is in their row; the others have ended before."""
+    return tuple(changed(c, status=CONSIGNMENT[c.status].get(event, c.status)) for c in order.consignments)
+
+
 def _moved(order: Order, number: int, event: str, **fields: Any) -> Fields:
     """One consignment moved by `event` of its table."""
     status = CONSIGNMENT[order.consignments[number - 1].status][event]
@@ -199,8 +199,7 @@ def _moved(order: Order, number: int, event: str, **fields: Any) -> Fields:
 
 @_folds(m.StockReserved, "stock_reserved", actor="dray")
 def _reserved(order: Order, _event: m.StockReserved) -> Fields:
-    row = CONSIGNMENT
-    return {"consignments": tuple(changed(c, status=row[c.status].get("offer", c.status)) for c in order.consignments)}
+    return {"consignments": _all(order, "offer")}
 
 
 @_folds(m.StockShort, "out_of_stock", actor="dray", detail=lambda e: e.sku)
@@ -300,8 +299,8 @@ def _reversed(order: Order, event: m.ShareReversed) -> Fields:
     consignment = changed(consignment, paid=_plus(consignment.paid, event.party, -event.amount))
     forgiven = max(0, consignment.debts[event.party] - consignment.overpaid(event.party))
     debts = _plus(consignment.debts, event.party, -forgiven)
-    fields = {"transfers": transfers, "paid": consignment.paid, "debts": debts}
-    return {"consignments": _one(order, event.consignment, **fields)}
+    paid = consignment.paid
+    return {"consignments": _one(order, event.consignment, transfers=transfers, paid=paid, debts=debts)}
 
 
 @_folds(m.DebtRecorded, "debt_recorded", actor="stripe", detail=lambda e: e.code)
