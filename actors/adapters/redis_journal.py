@@ -161,21 +161,15 @@ class RedisJournal:
         if cell.actor:
             entries = [entry for entry in await self._own_entries(cell, keys) if entry.due.at <= until]
         else:
-            entries = [
-                entry
-                for first, last in (
-                    (0, score_of(Due(until, pending=True))),
-                    (TIMERS, score_of(Due(until, pending=False))),
-                )
-                for entry in await self._entries(keys, first, last, limit)
-            ]
+            late = (0, score_of(Due(until, pending=True)))
+            entries = await self._entries(keys, [late, (TIMERS, score_of(Due(until, pending=False)))], limit)
         return sorted(entries, key=_by_time)[:limit]
 
     async def pending(self, cell: Cell, after: Address | None, limit: int) -> Sequence[DueEntry]:
         # The index is ordered by time, and times move while the pages are read; names do not. Reading all for each page
         # is cheap next to resuming them, which is what the caller does.
         keys = self._keys(cell.shard)
-        entries = await (self._own_entries(cell, keys) if cell.actor else self._entries(keys, 0, TIMERS - 1, -1))
+        entries = await (self._own_entries(cell, keys) if cell.actor else self._entries(keys, [(0, TIMERS - 1)], -1))
         last = str(after) if after else ""
         wanted = [entry for entry in entries if entry.due.pending and str(entry.address) > last]
         return heapq.nsmallest(limit, wanted, key=_by_name)
@@ -286,25 +280,36 @@ class RedisJournal:
         self._moved = False
 
     async def _one(self, keys: ShardKeys, command: bytes) -> Answer:
+        return await self._single(await self._node(keys), command)
+
+    async def _node(self, keys: ShardKeys) -> Node:
         if self._moved:
             await self._learn_moves()
-        return await self._single(self._wire.node(keys.tag), command)
+        return self._wire.node(keys.tag)
 
     async def _single(self, node: Node, command: bytes) -> Answer:
-        try:
-            (answer,) = await node.call([command])
-        except JournalMismatch as fault:  # a server that was fit at the start and is not any more
-            raise JournalUnavailable(str(fault)) from fault
-        if isinstance(answer, Refusal):
-            raise JournalUnavailable(self._failed(answer).cause)
+        (answer,) = await self._several(node, [command])
         return answer
 
-    async def _entries(self, keys: ShardKeys, first: int, last: int, limit: int) -> list[DueEntry]:
-        """The entries of the due index with scores from `first` to `last`; a limit of -1 means all."""
-        command = pack("ZRANGEBYSCORE", *keys.due, first, last, "WITHSCORES", "LIMIT", 0, limit)
-        flat = await self._one(keys, command)
-        pairs = zip(flat[::2], flat[1::2], strict=True)
-        return [DueEntry(address_of(name), due_of(int(score))) for name, score in pairs]
+    async def _several(self, node: Node, commands: Sequence[bytes]) -> list[Answer]:
+        """The answers to a pipeline. Raises JournalUnavailable if one is a refusal."""
+        try:
+            answers = await node.call(commands)
+        except JournalMismatch as fault:  # a server that was fit at the start and is not any more
+            raise JournalUnavailable(str(fault)) from fault
+        for answer in answers:
+            if isinstance(answer, Refusal):
+                raise JournalUnavailable(self._failed(answer).cause)
+        return answers
+
+    async def _entries(self, keys: ShardKeys, ranges: Sequence[tuple[int, int]], limit: int) -> list[DueEntry]:
+        """The first `limit` entries of the due index in each range of scores; -1 means all of them."""
+        commands = [pack("ZRANGEBYSCORE", *keys.due, *scores, "WITHSCORES", "LIMIT", 0, limit) for scores in ranges]
+        return [
+            DueEntry(address_of(name), due_of(int(score)))
+            for flat in await self._several(await self._node(keys), commands)
+            for name, score in zip(flat[::2], flat[1::2], strict=True)
+        ]
 
     async def _own_entries(self, cell: Cell, keys: ShardKeys) -> list[DueEntry]:
         """A dedicated cell's entries: those of its actor and its companions."""
