@@ -10,9 +10,9 @@ import orjson
 from actors.runtime.envelope import Status
 from gateway.auth import OPS
 from gateway.endpoint import Answer, Call, Routes
-from gateway.problems import Problem
-from gateway.replies import checked, json_answer
-from gateway.schemas.parked import ParkedCommand, ParkedCommands
+from gateway.idempotency import command_id
+from gateway.replies import checked, json_answer, replay_headers
+from gateway.schemas.parked import ParkedCommands, ParkedSettled
 from gateway.times import rfc3339
 from models.decision import Command
 from models.parking import PARKING, DiscardParked, RetryParked
@@ -36,19 +36,20 @@ async def list_parked(call: Call) -> Answer:
 
 async def _settle(call: Call, command_of: Callable[[str], Command]) -> Answer:
     parked = call.params["id"]
-    entry = next((entry for entry in await _entries(call) if entry["id"] == parked), None)
-    if entry is None:
-        raise Problem("not_found")
-    checked(await call.gateway.router.ask(PARKING, command_of(parked)))
-    return json_answer(200, entry)
+    own_id = command_id(call)
+    reply = await call.gateway.router.ask(
+        PARKING, command_of(parked), command_id=own_id.command_id, digest=own_id.digest
+    )
+    checked(reply)
+    return json_answer(200, {"id": parked}, *replay_headers(reply))
 
 
 @routes.add(
     "POST",
     "/v1/parked/{id}/retry",
     roles=OPS,
-    answers={200: (ParkedCommand, "Sent to its actor again; if it fails again it is parked anew.")},
-    problems=("not_found", "not_parked"),
+    answers={200: (ParkedSettled, "Sent to its actor again; if it fails again it is parked anew.")},
+    problems=("not_parked",),
 )
 async def retry_parked(call: Call) -> Answer:
     """Send a parked command to its actor again."""
@@ -59,8 +60,8 @@ async def retry_parked(call: Call) -> Answer:
     "POST",
     "/v1/parked/{id}/discard",
     roles=OPS,
-    answers={200: (ParkedCommand, "Gone.")},
-    problems=("not_found", "not_parked"),
+    answers={200: (ParkedSettled, "Gone.")},
+    problems=("not_parked",),
 )
 async def discard_parked(call: Call) -> Answer:
     """Forget a parked command."""

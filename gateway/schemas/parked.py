@@ -20,3 +20,9 @@ class ParkedCommand(Shown):
 class ParkedCommands(Shown):
     data: list[ParkedCommand]
     next_cursor: str | None
+
+
+class ParkedSettled(Shown):
+    """No longer parked."""
+
+    id: str

@@ -28,12 +28,14 @@ def test_parked_commands_are_listed_retried_and_discarded() -> None:
         await park(shop, 7)
         first, second = (await ok(shop.ops.get("/v1/parked")))["data"]
         assert (first["kind"], first["actor"], first["cause"]) == ("sku", "MUG", "ZeroDivisionError")
-        assert await ok(shop.ops.post(f"/v1/parked/{first['id']}/retry")) == first
+        for _ in range(2):
+            retried = shop.ops.post(f"/v1/parked/{first['id']}/retry", headers={"idempotency-key": "again"})
+            assert await ok(retried) == {"id": first["id"]}
         await shop.until(shop.ops, "/v1/inventory/MUG", lambda stock: stock["received"] == 105)
-        assert await ok(shop.ops.post(f"/v1/parked/{second['id']}/discard")) == second
+        assert await ok(shop.ops.post(f"/v1/parked/{second['id']}/discard")) == {"id": second["id"]}
         assert (await ok(shop.ops.get("/v1/parked")))["data"] == []
         assert (await ok(shop.ops.get("/v1/inventory/MUG")))["received"] == 105
         for verb in ("retry", "discard"):
-            await refused(shop.ops.post(f"/v1/parked/{first['id']}/{verb}"), 404, "not_found")
+            await refused(shop.ops.post(f"/v1/parked/{first['id']}/{verb}"), 404, "not_parked")
 
     in_shop(story)
