@@ -19,7 +19,7 @@ from actors.adapters.key_file import load_keys
 from gateway import server
 from gateway.app import create
 from gateway.services import Services
-from scripts.composition import Reach, log_to_file, stripe_events, wall
+from scripts.composition import Reach, log_to_file, spare_the_collector, stripe_events, wall
 
 
 async def serve(told: dict[str, Any]) -> None:
@@ -32,7 +32,9 @@ async def serve(told: dict[str, Any]) -> None:
         services = Services(
             router=reach.router, shards=spec["shards"], sealer=keys.sealer(), wall=wall, stripe=stripe_events(spec)
         )
-        await server.serve(server.listen(told["bind"], told["port"], shared=True), create(services))
+        app = create(services)
+        spare_the_collector()
+        await server.serve(server.listen(told["bind"], told["port"], shared=True), app)
     finally:
         await reach.close()
 
