@@ -263,5 +263,3 @@ def task_answered(saga: Saga, command: TaskAnswered) -> Decision:
         if intent is not None:
             return _noted(saga, intent)
     return NOTHING
-
-

@@ -155,8 +155,6 @@ _SKU_COMMANDS: dict[str, Callable[[str, Intent, Address], Command]] = {
 def _task_command(intent: Intent, home: Address) -> Command:
     supplier, task = str(intent.params["supplier"]), inner_id("tsk", home.id, intent.object)
     if intent.step == "offer":
-        return OfferTask(
-            supplier=supplier, task=task, order=home.id, reply_to=home, consignment=int(intent.object)
-        )
+        return OfferTask(supplier=supplier, task=task, order=home.id, reply_to=home, consignment=int(intent.object))
     command = {"withdraw": WithdrawTask, "close": CloseTask}[intent.step]
     return command(supplier=supplier, task=task, order=home.id, reply_to=home)

@@ -144,6 +144,10 @@ def _payment(steps: Plan, order: Order) -> None:
         steps.want("capture:pi", {"amount": payment.amount})
     elif payment.status == "voiding":
         steps.want("void:pi", authorise if payment.unsure else {})
+    elif payment.status == "voided":
+        intent = steps.under_way("void:pi")
+        if intent is not None:
+            steps.overtaken.append(intent)  # a webhook was faster
 
 
 def _refunds(steps: Plan, order: Order) -> None:

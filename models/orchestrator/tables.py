@@ -82,9 +82,7 @@ PHASES: Mapping[str, Phase] = {
         "confirm restock release withdraw close void transfer refund reverse", "fulfilling compensating ended"
     ),
     "fulfilling": _phase("", "settling compensating ended"),
-    "compensating": _phase(
-        "withdraw close release void restock refund reverse transfer authorise capture", "ended"
-    ),
+    "compensating": _phase("withdraw close release void restock refund reverse transfer authorise capture", "ended"),
     "ended": _phase("", "settling compensating"),
 }
 """`compensating`: the order has ended early, and what was done for it is being undone, newest first. `settling`: money

@@ -12,11 +12,12 @@ from models.order.state import (
     Return,
     disputed,
     line,
+    live,
     refundable,
     units_refunded,
     units_returning,
 )
-from models.order.tables import allows, refused
+from models.order.tables import HEADLINE, allows, refused
 from models.payment_split import allocate
 
 RETURNS_MAX = 200  # per order
@@ -50,9 +51,7 @@ def request_return(draft: Draft, command: m.RequestReturn) -> Verdict:
         numbers.add(found.consignment)
     if len(numbers) != 1 or len(dict(command.lines)) != len(command.lines):
         return Rejected("invalid_return", "a return names each of its lines once, and all of them from one consignment")
-    draft.add(
-        m.ReturnRequested(draft.at, command.return_id, numbers.pop(), command.lines, command.reason, command.by)
-    )
+    draft.add(m.ReturnRequested(draft.at, command.return_id, numbers.pop(), command.lines, command.reason, command.by))
     return None
 
 
@@ -184,16 +183,16 @@ def resolve_dispute(draft: Draft, command: m.ResolveDispute) -> Verdict:
         return no
     if command.outcome not in OUTCOMES:
         return Rejected("invalid_outcome", f"an outcome is one of {', '.join(OUTCOMES)}")
-    if not command.refund_amount:
-        draft.add(m.DisputeResolved(draft.at, dispute.id, command.by, command.outcome))
-        return None
-    if command.outcome != "upheld":
+    if command.refund_amount and command.outcome != "upheld":
         return Rejected("invalid_outcome", "only a dispute that is upheld refunds anything")
-    allocation = allocated(draft.order, command.refund_amount, ())
+    allocation = allocated(draft.order, command.refund_amount, ()) if command.refund_amount else ()
     if isinstance(allocation, Rejected):
         return allocation
     draft.add(m.DisputeResolved(draft.at, dispute.id, command.by, command.outcome))
-    request_refund(draft, command.refund, allocation, cause=dispute.id, by=command.by, reason=dispute.reason)
+    if dispute.source:
+        clear_attention(draft, m.ClearAttention(reason="disputed", by=command.by))
+    if allocation:
+        request_refund(draft, command.refund, allocation, cause=dispute.id, by=command.by, reason=dispute.reason)
     return None
 
 
@@ -239,16 +238,20 @@ def hint(draft: Draft, command: m.StripeHint) -> Verdict:
         _dispute_closed_at_stripe(draft, command)
     elif command.type == "charge.refunded":
         _refunded_elsewhere(draft, command)
+    elif command.status == "failed":
+        _refund_bounced(draft, command)
     return None
 
 
 def _hold_expired(draft: Draft) -> None:
-    """The hold is gone though nobody here asked for it. One that is being captured or voided answers for itself."""
-    if draft.order.payment.status != "authorised":
+    """The hold is gone, whoever saw to it. A capture that is under way answers for itself."""
+    if not allows("payment", draft.order.payment.status, "expire"):
         return
     draft.add(m.PaymentVoided(draft.at, expired=True))
-    ending = tuple(consignment.number for consignment in draft.order.consignments if consignment.live)
-    draft.add(m.OrderCancelled(draft.at, "capture_failed", "stripe", "the hold has expired", ending))
+    clear_attention(draft, m.ClearAttention(reason="void_failed", by="stripe"))
+    ending = tuple(c.number for c in live(draft.order) if HEADLINE[c.status].headline == "payment_authorised")
+    if ending:
+        draft.add(m.OrderCancelled(draft.at, "capture_failed", "stripe", "the hold has expired", ending))
 
 
 def _disputed_at_stripe(draft: Draft, command: m.StripeHint) -> None:
@@ -282,6 +285,13 @@ def _dispute_closed_at_stripe(draft: Draft, command: m.StripeHint) -> None:
         refund_id = inner_id("rfd", order.id, f"auto-{len(order.refunds) + 1}")
         request_refund(draft, refund_id, allocation, cause=dispute.id, by="stripe", reason="chargeback")
         record_refund(draft, m.RecordRefund(refund=refund_id, id=command.object))
+
+
+def _refund_bounced(draft: Draft, command: m.StripeHint) -> None:
+    """A refund that Stripe had taken on did not reach the customer (https://docs.stripe.com/refunds#failed-refunds)."""
+    bounced = next((refund for refund in draft.order.refunds if refund.stripe_id == command.object), None)
+    if bounced is not None:
+        raise_attention(draft, m.RaiseAttention(reason="refund_bounced", detail=bounced.id))
 
 
 def _refunded_elsewhere(draft: Draft, command: m.StripeHint) -> None:

@@ -396,5 +396,3 @@ def _attention(order: Order, event: m.AttentionRaised) -> Fields:
 @_folds(m.AttentionCleared, "attention_cleared", detail=lambda e: e.reason)
 def _attention_cleared(order: Order, event: m.AttentionCleared) -> Fields:
     return {"attention": tuple(entry for entry in order.attention if entry[0] != event.reason)}
-
-

@@ -287,16 +287,12 @@ def withheld(order: Order, consignment: Consignment) -> Amounts:
 
 def units_refunded(order: Order, line_id: str) -> int:
     """Units of the line that refunds by line have covered or are about to."""
-    return sum(
-        quantity for r in order.refunds if r.status != "failed" for id_, quantity in r.lines if id_ == line_id
-    )
+    return sum(quantity for r in order.refunds if r.status != "failed" for id_, quantity in r.lines if id_ == line_id)
 
 
 def units_returning(order: Order, line_id: str) -> int:
     """Units of the line in returns that were not rejected."""
-    return sum(
-        quantity for r in order.returns if r.status != "rejected" for id_, quantity in r.lines if id_ == line_id
-    )
+    return sum(quantity for r in order.returns if r.status != "rejected" for id_, quantity in r.lines if id_ == line_id)
 
 
 def task_id(order: Order, consignment: int) -> str:

@@ -17,7 +17,7 @@ def test_amounts_are_read_exactly(text, currency, minor):
 
 @pytest.mark.parametrize("text", ["", "1,50", "1.234", "1e3", "nan", " 1", "0x1"])
 def test_what_is_no_amount_of_the_currency_is_refused(text):
-    with pytest.raises(ValueError, match="amount|decimals"):
+    with pytest.raises(ValueError, match=r"amount|decimals"):
         parse_major(text, "gbp")
 
 

@@ -397,6 +397,17 @@ def test_the_end_of_the_hold_comes_before_a_slow_supplier() -> None:
     assert world.order.cancel_reason == "supplier_timeout"
 
 
+def test_a_void_that_a_webhook_overtakes_is_settled() -> None:
+    world = a_world(n1=0, s1=10)
+    world.bank.script["void"] = [No("payment_intent_unexpected_state")]
+    placed(world)
+    assert dict(world.order.attention) == {"void_failed": "pi: payment_intent_unexpected_state"}
+    world.tell(m.StripeHint(type="payment_intent.canceled", object="pi_1", status="canceled"))
+    assert world.order.payment.status == "voided"
+    assert world.order.attention == ()
+    assert world.saga.intents == {}
+
+
 def test_a_webhook_makes_the_saga_look_at_once_at_what_nobody_knows() -> None:
     world = a_world()
     world.bank.script["capture"] = [Unknown("closed")]

@@ -206,6 +206,11 @@ def test_a_hold_that_is_gone_ends_the_order() -> None:
     ).and_again()
     for late in (CONFIRMED, CONFIRMED[:1], CONFIRMED[:6]):
         order(*late).when(gone).then()
+    short = m.OrderCancelled(4, "out_of_stock", "dray", "", (1, 2))
+    refused = m.AttentionRaised(5, "void_failed", "pi: payment_intent_unexpected_state")
+    order(*CONFIRMED[:2], short, refused).when(gone).then(
+        m.PaymentVoided(AT, expired=True), m.AttentionCleared(AT, "void_failed", "stripe")
+    ).and_again()
 
 
 def test_a_dispute_at_stripe_is_opened_once_and_a_lost_one_is_a_refund_that_needs_no_call() -> None:
@@ -234,3 +239,12 @@ def test_what_somebody_refunded_elsewhere_needs_a_person() -> None:
     ).and_again()
     known = m.RefundRequested(8, "rfd_1", 10, ((1, 10),), (), "", ACME, "request")
     order(*CONFIRMED, known).when(hint("charge.refunded", object="ch_1", amount=10)).then()
+
+
+def test_a_refund_that_bounces_needs_a_person() -> None:
+    asked = order(*CONFIRMED).when(refund(350)).decision.events
+    done = m.RefundSucceeded(9, "rfd_x_1", "re_1", (SHARES[0], SHARES[1]))
+    order(*CONFIRMED, *asked, done).when(hint("refund.failed", object="re_1", status="failed")).then(
+        m.AttentionRaised(AT, "refund_bounced", "rfd_x_1")
+    ).and_again()
+    order(*CONFIRMED).when(hint("refund.failed", object="re_9", status="failed")).then()

@@ -358,9 +358,9 @@ def test_the_parties_give_back_by_the_rule_of_the_design() -> None:
     third = changed(a_line("n1", 1, 14), split=(4286, 4286, 1428))  # shares 6, 6, 2 and nothing for the platform
     shares = ((6, 6, 2, 0),)
     captured = (placed(third), AUTHORISED, RESERVED, ACCEPTED_1, m.CaptureBegun(5, 14))
-    taken = order(*captured).when(at(m.RecordCapture(charge="ch_1"))).then(
-        m.PaymentCaptured(AT, "ch_1", 14, shares)
-    ).state
+    taken = (
+        order(*captured).when(at(m.RecordCapture(charge="ch_1"))).then(m.PaymentCaptured(AT, "ch_1", 14, shares)).state
+    )
     back = []
     for number, amount in enumerate((10, 1)):
         asked = decide(taken, refund(amount, id_=f"rfd_x_{number}"))
