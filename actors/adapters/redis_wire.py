@@ -226,7 +226,7 @@ class Wire:
          node of a cluster.
     """
 
-    def __init__(self, url: str, scripts: Sequence[str], *, connections_max: int = 8, timeout_s: float = 10.0) -> None:
+    def __init__(self, url: str, scripts: Sequence[str], *, connections_max: int = 16, timeout_s: float = 10.0) -> None:
         self._make: Callable[..., ConnectionPool] = lambda **place: _pool(url, place)
         self._scripts = scripts
         self._limits = (connections_max, timeout_s)

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 from actors.adapters.redis_journal import RedisJournal
@@ -104,7 +105,7 @@ def _pipelines(orders: int, owned: Sequence[Ownership]) -> list[list[Commit]]:
     numbers = [0] * len(owned)
     versions: dict[Address, int] = {}
     pipelines = []
-    while chunk := [group for group, _ in zip(groups, range(GROUPS_PER_PIPELINE), strict=False)]:
+    while chunk := list(islice(groups, GROUPS_PER_PIPELINE)):
         by_shard: dict[int, list[Group]] = {}
         for group in _merged(chunk, versions):
             by_shard.setdefault(shard_of(group.appends[0].address, len(owned)), []).append(group)
@@ -119,7 +120,7 @@ def _pipelines(orders: int, owned: Sequence[Ownership]) -> list[list[Commit]]:
 def _interleaved(orders: list[Iterator[list[Append]]], draw: random.Random) -> Iterator[list[Append]]:
     """The next step of a random one of the orders in flight, until all have ended."""
     waiting = iter(orders)
-    flying = [order for order, _ in zip(waiting, range(IN_FLIGHT), strict=False)]
+    flying = list(islice(waiting, IN_FLIGHT))
     while flying:
         place = draw.randrange(len(flying))
         step = next(flying[place], None)
