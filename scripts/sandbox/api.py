@@ -71,9 +71,9 @@ class Api:
         self.replayed = 0
 
     def use(self, plan: Plan) -> None:
-        """Put another fault plan in force, its rate limit included."""
+        """Put another fault plan in force, with its rate limit or, if it names none, that of the start."""
         self.faults = Faults(plan)
-        self.limits = RateLimits(plan.rate_limit)
+        self.limits = RateLimits(plan.source.get("rate_limit", self._rate_limit))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request. Everything it answers, errors included, is Stripe's JSON."""
@@ -87,7 +87,7 @@ class Api:
         except StripeError as error:
             reply = wire.error_reply(error, request)
         except Exception as error:
-            self.store.broken = self.store.broken or f"{type(error).__name__}: {error}"
+            self.store.stop(error)
             await wire.send_reply(send, wire.error_reply(_broken(self.store), request))
             raise
         counts = self.served.setdefault(endpoint.name if endpoint is not None else "unknown", {})

@@ -5,6 +5,7 @@ They speak JSON and need no key: the sandbox holds no secrets and listens on the
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
@@ -22,10 +23,12 @@ from scripts.sandbox.ledger import recount
 from scripts.sandbox.records import Account, Entry, Json
 from scripts.sandbox.render import render
 from scripts.sandbox.store import Store, Work
+from scripts.sandbox.tables import Table
 from scripts.sandbox.webhooks import Dispatcher
 
 ADVANCE_MOST_S = 10 * 365 * 86_400
 CHUNK_RECORDS = 500
+_ACCOUNT_ID = re.compile(r"acct_[A-Za-z0-9_-]{1,58}\Z")
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -46,6 +49,7 @@ class Control:
     def routes(self) -> list[Route]:
         """Starlette's routes."""
         table: list[tuple[str, str, Handler]] = [
+            ("GET", "/", self.index),
             ("GET", "/_sandbox", self.index),
             ("GET", "/_sandbox/stats", self.stats),
             ("POST", "/_sandbox/reset", self.reset),
@@ -148,7 +152,7 @@ class Control:
         return _json({"plan": plan.source})
 
     async def clear_faults(self, _: Request) -> Response:
-        """DELETE /_sandbox/faults: no faults, no rate limit, no latency."""
+        """DELETE /_sandbox/faults: no faults, no latency, and the rate limit of the start."""
         self._api.use(faults.Plan())
         return _json({"plan": {}})
 
@@ -157,8 +161,8 @@ class Control:
         create a connected account with an id of one's choice, or change one."""
         body = await _body(request, "id", "country", "default_currency", "email", "restricted", "balance")
         id = body.get("id")
-        if not isinstance(id, str) or not id.startswith("acct_") or len(id) > 64 or not id[5:].isidentifier():
-            raise refused("id must be acct_ followed by letters, digits and underscores.", param="id")
+        if not isinstance(id, str) or not _ACCOUNT_ID.match(id):
+            raise refused("id must be acct_ followed by up to 58 letters, digits, _ and -.", param="id")
         work = Work(self._store, self._store.now())
         call = Call(self._store, work, {})
         account = self._store.accounts.rows.get(id) or Account(id, work.now)
@@ -283,13 +287,20 @@ class Control:
             record
             for kind, table in store.tables.items()
             if wanted is None or kind == wanted.replace("balance_transaction", "entry")
-            for record in table.snapshot()
-            if (kind != "entry" or record.id.startswith("txn_"))
-            and (group is None or getattr(record, "transfer_group", None) == group)
+            for record in _of_group(table, group)
+            if kind != "entry" or record.id.startswith("txn_")
         ]
         return StreamingResponse(
             _lines(render(store, record) for record in records), media_type="application/x-ndjson"
         )  # fmt: skip
+
+
+def _of_group(table: Table[Any], group: str | None) -> Iterable[Any]:
+    if group is None:
+        return table.snapshot()
+    if table.has_index("transfer_group"):
+        return table.where("transfer_group", group)
+    return [record for record in table.snapshot() if getattr(record, "transfer_group", None) == group]
 
 
 def _entry(entry: Entry) -> Json:

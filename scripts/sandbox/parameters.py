@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import unquote
 
 from scripts.sandbox import currencies
 from scripts.sandbox.errors import StripeError, refused
@@ -31,22 +31,33 @@ def decode(form: bytes) -> dict[str, Raw]:
 
     Raises StripeError (400) if it is not well-formed UTF-8 form data.
     """
+    params: dict[str, Raw] = {}
     if not form:
-        return {}
+        return params
     try:
-        pairs = parse_qsl(form.decode("ascii"), True, True, "utf-8", "strict", PARAMETERS_MAX)
+        pairs = form.decode("ascii").split("&")
+        if len(pairs) > PARAMETERS_MAX:
+            raise ValueError(f"more than {PARAMETERS_MAX} parameters")
+        for pair in pairs:  # urllib's parse_qsl takes four times as long
+            name, separator, value = pair.partition("=")
+            if not separator:
+                raise ValueError("a name without a value")
+            if "[" in name or "%5B" in name or "%5b" in name:
+                _nest(params, _unquoted(name), _unquoted(value))
+            else:
+                params[_unquoted(name)] = _unquoted(value)
     except ValueError:
         raise refused(
             "Invalid request (check that your POST content type is application/x-www-form-urlencoded). If you have "
             "any questions, we can help at https://support.stripe.com/."
         ) from None
-    params: dict[str, Raw] = {}
-    for name, value in pairs:
-        if "[" in name:
-            _nest(params, name, value)
-        else:
-            params[name] = value
     return params
+
+
+def _unquoted(text: str) -> str:
+    if "+" in text:
+        text = text.replace("+", " ")
+    return unquote(text, errors="strict") if "%" in text else text
 
 
 def _nest(params: dict[str, Raw], name: str, value: str) -> None:

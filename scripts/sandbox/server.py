@@ -98,7 +98,8 @@ class Sandbox:
             yield
         finally:
             self._ticking.cancel()
-            await asyncio.gather(self._ticking, return_exceptions=True)
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._ticking
             await self.dispatcher.stop()
             if self.log is not None:
                 self.log.close()
@@ -106,7 +107,11 @@ class Sandbox:
     async def _tick(self) -> None:
         while not self.store.broken:
             await asyncio.sleep(TICK_S)
-            timers.run(self.store, self.store.now())
+            try:
+                timers.run(self.store, self.store.now())
+            except Exception as error:  # a bug: refuse everything from now on, and say why
+                self.store.stop(error)
+                raise
 
 
 def _prepare(store: Store, options: Options) -> None:

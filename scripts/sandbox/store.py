@@ -172,12 +172,16 @@ class Store:
             if saved is not None and work.key is not None:
                 self.keys.save(work.key, saved)
         except Exception as error:
-            self.broken = f"{type(error).__name__}: {error}"
+            self.stop(error)
             raise
         if self.on_event is not None:
             for event in events:
                 if event[0] in self.undelivered:
                     self.on_event(self.events[event[0]])
+
+    def stop(self, error: Exception) -> None:
+        """Refuse everything from now on: `error` is a bug, or a disk that is full. The first one counts."""
+        self.broken = self.broken or f"{type(error).__name__}: {error}"
 
     def _apply(self, work: Work, events: Iterable[tuple[str, str, str, Json | None]]) -> None:
         for id, record in work.written.items():

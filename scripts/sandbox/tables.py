@@ -57,10 +57,11 @@ class Table(Generic[R]):
         stop = len(order)
         if before:
             stop = bisect_left(order, before)
-            if stop == len(order) or order[stop] != before:  # ids given by hand are not in sorted order
+            if stop == len(order) or order[stop] != before:
                 if before not in self.rows:
                     raise KeyError(before)
-                stop = order.index(before) if before in order else len(order)
+                if before in order:  # ids given by hand are not in sorted order
+                    stop = order.index(before)
         rows = self.rows
         for place in range(stop - 1, -1, -1):
             yield rows[order[place]]

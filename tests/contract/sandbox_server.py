@@ -50,7 +50,7 @@ class Server:
         data = None if body is None else json.dumps(body).encode()
         request = Request(f"{self.url}/_sandbox/{path}", data, {"Content-Type": "application/json"}, method=method)
         try:
-            with urlopen(request, timeout=10) as response:
+            with urlopen(request, timeout=30) as response:
                 return json.load(response)
         except HTTPError as error:
             with error:
@@ -59,7 +59,7 @@ class Server:
     def dump(self, **query: str) -> list[Any]:
         """The objects, as the dump endpoint streams them."""
         asked = "&".join(f"{name}={value}" for name, value in query.items())
-        with urlopen(f"{self.url}/_sandbox/dump?{asked}", timeout=10) as response:
+        with urlopen(f"{self.url}/_sandbox/dump?{asked}", timeout=30) as response:
             return [json.loads(line) for line in response.read().splitlines()]
 
     def account(self, id: str, **fields: Any) -> str:
@@ -86,7 +86,7 @@ class Server:
     def kill(self) -> None:
         """End it as a crash would."""
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(30)
 
 
 def headers(error: stripe.StripeError) -> dict[str, str]:
@@ -110,7 +110,7 @@ def serving(*arguments: str, environment: dict[str, str] | None = None) -> Itera
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
                 try:
-                    process.wait(10)
+                    process.wait(30)
                 finally:
                     process.kill()
 
@@ -118,11 +118,11 @@ def serving(*arguments: str, environment: dict[str, str] | None = None) -> Itera
 def refusal(*arguments: str) -> tuple[int, str]:
     """Exit status and complaint of a sandbox that refuses to start."""
     command = [sys.executable, "-m", "scripts.sandbox", "--port", "0", *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     return ended.returncode, ended.stderr
 
 
-def eventually(condition: Any, seconds: float = 10.0) -> Any:
+def eventually(condition: Any, seconds: float = 30.0) -> Any:
     """Wait for a condition to become true and return it; fail with what it last was."""
     until = time.monotonic() + seconds
     while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import stripe
 from scripts.sandbox.log import FILE_NAME, Log, LogUnusable, decode, encode
 from scripts.sandbox.records import KINDS, Charge
 from scripts.sandbox.server import Options, Sandbox
-from tests.contract.sandbox_server import HOLD, Server, refusal, serving
+from scripts.sandbox.store import Work
+from tests.contract.sandbox_server import HOLD, Server, eventually, refusal, serving
 
 
 def story(sandbox: Server) -> None:
@@ -70,12 +72,46 @@ def test_everything_answered_is_there_after_a_kill(tmp_path: Path) -> None:
         assert hold_left["timers"] > 0
 
 
+def test_a_kill_under_load_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    answered: dict[str, str] = {}
+    asked: set[str] = set()
+
+    def hold(server: Server, key: str) -> str:
+        asked.add(key)
+        intent = server.v1.payment_intents.create(HOLD, {"idempotency_key": key})  # type: ignore[arg-type]
+        answered[key] = intent.id
+        return intent.id
+
+    def hammer(server: Server, worker: int) -> None:
+        for number in range(10_000):
+            try:
+                hold(server, f"{worker}:{number}")
+            except stripe.APIConnectionError:
+                return
+
+    with serving("--data", str(tmp_path)) as sandbox, ThreadPoolExecutor(4) as pool:
+        running = [pool.submit(hammer, sandbox, worker) for worker in range(4)]
+        eventually(lambda: len(answered) > 100)
+        sandbox.kill()
+        for worker in running:
+            worker.result(30)
+    before = dict(answered)
+    assert 0 < len(asked) - len(before) <= 4
+    with serving("--data", str(tmp_path)) as sandbox:
+        assert set(before.values()) <= {found["id"] for found in sandbox.dump(type="payment_intent")}
+        for key in asked:
+            assert hold(sandbox, key) == before.get(key, answered[key])
+        assert sandbox.get("stats")["objects"]["payment_intent"] == len(asked)
+        assert sandbox.held("holds") == 2000 * len(asked)
+        assert sandbox.balanced()
+
+
 def test_a_stopped_server_exits_cleanly(tmp_path: Path) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         with serving("--data", str(tmp_path)) as sandbox:
             sandbox.hold()
             sandbox.process.send_signal(number)
-            assert sandbox.process.wait(10) == 0
+            assert sandbox.process.wait(30) == 0
 
 
 def recovered(directory: Path) -> Sandbox:
@@ -157,7 +193,7 @@ def test_a_log_that_cannot_be_written_stops_the_sandbox(tmp_path: Path, monkeypa
         raise OSError("no space left on device")
 
     monkeypatch.setattr(sandbox.log, "append", full)
-    work = __import__("scripts.sandbox.store", fromlist=["Work"]).Work(sandbox.store, sandbox.store.now())
+    work = Work(sandbox.store, sandbox.store.now())
     work.put(sandbox.store.accounts.rows["acct_sandboxplatform"])
     with pytest.raises(OSError, match="no space left"):
         sandbox.store.commit(work)
