@@ -134,13 +134,11 @@ def _transferred(saga: Saga, intent: Intent, done: Done) -> Decision:
 
 def _gathered(saga: Saga, last: Intent, result: str = "") -> Command | None:
     """What there is to record if `last` was the last transfer to be heard of."""
+    for name, intent in saga.intents.items():
+        if intent.step == "transfer" and not intent.waiting and intent is not last and name not in saga.results:
+            return None
     results = {**saga.results, last.name: result} if result else saga.results
-    awaited = (
-        intent
-        for name, intent in saga.intents.items()
-        if intent.step == "transfer" and not intent.waiting and name not in results
-    )
-    if not results or any(intent.key != last.key for intent in awaited):
+    if not results:
         return None
     return order_commands.RecordTransfers(made=tuple(_made(saga.intents[name], id_) for name, id_ in results.items()))
 

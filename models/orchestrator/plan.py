@@ -164,14 +164,14 @@ def _payouts(steps: Plan, order: Order, consignment: Consignment, at: Millis) ->
     """
     quiet = consignment.live and not order.refunds and not order.disputes
     held = consignment.returned if quiet else withheld(order, consignment)  # quiet: nothing was returned, all zeros
-    idle = not steps.saga.intents
+    settled = quiet or not steps.saga.intents  # whoever is paid in full needs no second look
     for index, party in enumerate(consignment.parties):
         if not party.account or party.role == PLATFORM:
             continue
         due = consignment.shares[index] - consignment.returned[index]
         paid = consignment.paid[index]
         to_pay = due - held[index] - paid
-        if idle and not to_pay:
+        if settled and not to_pay:
             continue
         place = f"{consignment.number}-{index}"
         transfer = f"transfer:{place}-{_transfers_to(consignment, index) + 1}"
