@@ -5,7 +5,7 @@ The pivot is the capture. Before it every step has a compensation; after it ever
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 MINUTE_MS = 60_000
@@ -89,3 +89,42 @@ PHASES: Mapping[str, Phase] = {
 and stock follow a fact. `fulfilling` and `ended` are at rest."""
 
 AT_REST = frozenset({"fulfilling", "ended"})
+
+
+def page() -> str:
+    """The published page of the saga, in Markdown."""
+    return "\n".join(_page_lines()) + "\n"
+
+
+def _page_lines() -> Iterator[str]:
+    yield "# The saga"
+    yield ""
+    yield "Generated from `models/orchestrator/tables.py` by `python -m models.orchestrator.tables`; a test keeps it so."
+    yield ""
+    yield "Every order has an orchestrator of the same id. After every turn of the order it compares the order's facts with"
+    yield "what it has under way, journals what is missing (`saga.advanced/1`), and sends it after the commit under the key"
+    yield "`order:step:object:attempt`. An outcome that is not definite is asked for again with the same key and the same"
+    yield "parameters; a definite one becomes a fact of the order, which brings the next comparison. The pivot is the"
+    yield "capture: before it every step is undone when the order ends early, after it every step is repeated until it"
+    yield "succeeds."
+    yield ""
+    yield "## Steps"
+    yield ""
+    yield "| step | asks | is undone by | asks again after |"
+    yield "|---|---|---|---|"
+    for name, step in STEPS.items():
+        waits = f"{step.patience_ms // 1000} s, doubling up to {step.patience_max_ms // 1000} s"
+        yield f"| {name} | {step.to} | {step.undone_by or '-'} | {waits} |"
+    yield ""
+    yield "## Phases"
+    yield ""
+    yield "| phase | may newly intend | may be followed by |"
+    yield "|---|---|---|"
+    for name, phase in PHASES.items():
+        steps = " ".join(step for step in STEPS if step in phase.steps) or "-"
+        following = " ".join(other for other in PHASES if other in phase.then)
+        yield f"| {name or '*not begun*'} | {steps} | {following} |"
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -431,6 +432,11 @@ def test_phases_and_steps_name_each_other() -> None:
     for step in tables.STEPS.values():
         assert not step.undone_by or step.undone_by in tables.STEPS
     assert set(tables.PHASES) >= tables.AT_REST
+
+
+def test_the_published_page_is_current() -> None:
+    published = Path("docs/saga.md").read_text()
+    assert published == tables.page(), "run: python -m models.orchestrator.tables > docs/saga.md"
 
 
 @pytest.mark.parametrize("stored", ["saga.advanced/1", "saga.retrying/1"])
