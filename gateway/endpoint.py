@@ -278,11 +278,12 @@ def as_answer(problem: Problem) -> Answer:
 
 
 async def send_answer(send: Send, answer: Answer) -> None:
-    headers = [
-        (b"content-type", answer.content_type),
-        (b"content-length", str(len(answer.body)).encode()),
-        *answer.headers,
-    ]
+    headers = list(answer.headers)
+    if answer.status != 304:  # which is about a body that the client has already (RFC 9110, 15.4.5)
+        headers += (
+            (b"content-type", answer.content_type),
+            (b"content-length", b"%d" % len(answer.body)),
+        )
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
 

@@ -36,7 +36,7 @@ async def stripe_webhook(call: Call) -> Answer:
     payload = await read_body(call, gateway.limits.body_bytes_max)
     try:
         event = stripe.verified(payload, call.header(b"stripe-signature"))
-        event_id = event["id"]
+        event_id = str(event["id"])
         hint = await hint_of(stripe, event)
     except BadSignature as error:
         raise Problem("bad_signature", str(error)) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from models.sealing import Erased, Sealer
 from tests.gateway.shop import Json, Shop, in_shop, ok, order_of, refused
 
 
@@ -26,6 +27,7 @@ def test_tags() -> None:
         for wanted in (tag, "*", f'"0", {tag}'):
             unchanged = await shop.acme.get(path, headers={"if-none-match": wanted})
             assert (unchanged.status_code, unchanged.content) == (304, b"")
+            assert "content-length" not in unchanged.headers
             assert unchanged.headers["etag"] == tag
         assert (await shop.acme.get(path, headers={"if-none-match": '"0"'})).status_code == 200
         before = shop.stored
@@ -259,6 +261,41 @@ def test_messages_reach_whom_they_are_for() -> None:
             {"to": "ops", "text": "x" * 5001},
         ):
             await refused(shop.acme.post(path, json=body), 422, "invalid")
+
+    in_shop(story)
+
+
+class Forgetful:
+    """A sealer whose data keys were destroyed: nothing opens any more, nothing can be added."""
+
+    def __init__(self, inner: Sealer) -> None:
+        self.seal, self.keyed_digest, self.rewrap = inner.seal, inner.keyed_digest, inner.rewrap
+
+    def unseal(self, order: str, sealed: str, wrapped_key: str) -> bytes:
+        raise Erased(order)
+
+    def seal_more(self, order: str, wrapped_key: str, plain: bytes) -> str:
+        raise Erased(order)
+
+
+def test_after_an_erasure_the_order_stays_and_the_customer_is_gone() -> None:
+    async def story(shop: Shop) -> None:
+        order = await delivered(shop)
+        path = f"/v1/orders/{order['id']}"
+        await ok(shop.acme.post(path + "/messages", json={"to": "ops", "text": "hello"}), 201)
+        dispute = await ok(shop.acme.post(path + "/disputes", json={"reason": "r", "amount": 1}), 201)
+        await ok(shop.acme.post(f"{path}/disputes/{dispute['id']}/evidence", json={"text": "proof"}), 201)
+        shop.serve(sealer=Forgetful(shop.sealer))
+        for client in (shop.acme, shop.ops, shop.north):
+            read = await ok(client.get(path))
+            assert (read["customer"], read["shipping_address"], read["status"]) == (None, None, "delivered")
+            assert read["consignments"][0]["task_status"] == "delivered"
+        (message,) = (await ok(shop.ops.get(path + "/messages")))["data"]
+        assert message["text"] is None
+        task = await ok(shop.north.get(f"/v1/tasks/{order['consignments'][0]['task']}"))
+        assert (task["customer"], task["shipping_address"]) == (None, None)
+        await refused(shop.acme.post(path + "/messages", json={"to": "ops", "text": "t"}), 409, "erased")
+        await ok(shop.acme.post(path + "/refunds", json={"amount": 1}), 201)
 
     in_shop(story)
 
