@@ -1,5 +1,6 @@
-"""Brings Dray up inside a running Ray cluster: director, hosts, demo tenants. Started by `up`, which writes one line of
-JSON to its input; safe to run again at any time.
+"""Brings Dray up inside a running Ray cluster: director, hosts, demo tenants; and takes a node's hosts out of one.
+
+Started by `up`, which writes one line of JSON to its input; safe to run again at any time.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from typing import Any
 import orjson
 
 from actors.adapters import ray_cluster, ray_director
+from actors.adapters.aesgcm_sealer import key_id
 from actors.adapters.key_file import load_keys
+from actors.adapters.placement_link import PlacementLink
 from actors.runtime.envelope import Overloaded, Reply, Status, Unanswered
 from actors.runtime.ports import HostUnavailable
 from gateway.auth import hash_of, new_key
@@ -29,7 +32,8 @@ RETAILERS = ("acme",)
 SUPPLIERS: dict[str, Mode] = {"north": "auto", "south": "manual"}
 TRIES = 60
 PAUSE_S = 0.25
-FIXED_FOR_A_CLUSTER = ("shards", "dedicated", "redis", "payments", "stripe_url")
+FIXED_FOR_A_CLUSTER = ("shards", "dedicated", "payments", "stripe_url", "key_id")
+DRAIN_TIMEOUT_S = 60.0
 
 
 def main() -> int:
@@ -39,25 +43,41 @@ def main() -> int:
     told = json.loads(line)
     spec: Spec = told["spec"]
     log_to_file(spec, "deploy")
+    spec["key_id"] = key_id(load_keys(os.environ, Path(told["master_key_file"])).masters[0])
+    hosts_file = Path(told["hosts_file"])
     ray_cluster.join(told["ray"])
     try:
+        if told["leaving"]:
+            asyncio.run(_leave(json.loads(hosts_file.read_text()) if hosts_file.exists() else []))
+            return 0
         director = ray_director.ensure_director(spec)
-        if told["joined"]:
-            _join(director, spec)
+        if told["add_hosts"]:
+            hosts_file.write_text(json.dumps(_add_hosts(director, spec, told["add_hosts"])))
         asyncio.run(_seed(spec, Path(told["keys_file"])))
-        load_keys(os.environ, Path(told["master_key_file"]))
     finally:
         ray_cluster.leave()
     return 0
 
 
-def _join(director: Any, spec: Spec) -> None:
-    """Add this node's hosts to a system that may be running already. Exits if it was started with other settings."""
+def _add_hosts(director: Any, spec: Spec, count: int) -> list[str]:
+    """This node's hosts for a system that may be running already. Exits if that was started with other settings."""
     running = ray_director.spec_of(director)
     for name in FIXED_FOR_A_CLUSTER:
         if running[name] != spec[name]:  # type: ignore[literal-required]
-            sys.exit(f"the cluster's Dray runs with another --{name.replace('_', '-')}: {running[name]}")
-    ray_director.add_hosts(director, spec["hosts"], ray_cluster.node_id())
+            sys.exit(f"the cluster's Dray runs with another {name}: {running[name]!r}, not {spec[name]!r}")  # type: ignore[literal-required]
+    return ray_director.add_hosts(director, count, ray_cluster.node_id())
+
+
+async def _leave(hosts: list[str]) -> None:
+    """Let this node's hosts hand over what they own, and end them."""
+    link = PlacementLink(ray_cluster.DirectorFinder())
+    link.start()
+    try:
+        await link.placement()
+        for host in hosts:
+            await link.request({"drain": host}, DRAIN_TIMEOUT_S)
+    finally:
+        await link.close()
 
 
 # --- the demo tenants ------------------------------------------------------------------------------------------------

@@ -178,6 +178,11 @@ def checked(settings: Settings) -> Settings:
         raise BadSetting("--payments stripe needs STRIPE_API_KEY in the environment")
     if settings.address and not settings.redis:
         raise BadSetting("--address joins a cluster, whose nodes share one Redis: name it with --redis URL")
+    if settings.address and settings.payments == "sandbox":
+        raise BadSetting(
+            "--address joins a cluster, and the sandbox is of one machine: take --payments stripe (with --stripe-url, it"
+            " can pay through a sandbox that you start) or simulated"
+        )
     if settings.stripe_url and settings.payments != "stripe":
         raise BadSetting("--stripe-url goes with --payments stripe")
     return settings

@@ -15,6 +15,7 @@ class Spec(TypedDict):
 
     stripe_url: of the sandbox, or of the server that `--stripe-url` names; '' means Stripe itself.
     logs, ledger, endpoint_file: paths on this machine; '' where nodes do not share one.
+    key_id:     tells master keys apart without showing them: all nodes must have the same.
     """
 
     shards: int
@@ -28,6 +29,7 @@ class Spec(TypedDict):
     logs: str
     log_level: str
     endpoint_file: str
+    key_id: str
     host_factory: str
     journal_factory: str
 
@@ -38,7 +40,7 @@ def spec_of(settings: Settings, redis: str, stripe_url: str) -> Spec:
     alone = not settings.address
     return Spec(
         shards=settings.shards,
-        hosts=settings.hosts,
+        hosts=settings.hosts if alone else 0,  # nodes of a cluster add their own
         dedicated=sorted({rule.strip() for rule in settings.dedicated.split(",") if rule.strip()}),
         redis=redis,
         payments=settings.payments,
@@ -48,6 +50,7 @@ def spec_of(settings: Settings, redis: str, stripe_url: str) -> Spec:
         logs=str(settings.logs.resolve()) if alone else "",
         log_level=settings.log_level,
         endpoint_file=str(data / "director.json") if alone else "",
+        key_id="",  # known when the keys have been loaded
         host_factory=HOST_FACTORY,
         journal_factory=JOURNAL_FACTORY,
     )

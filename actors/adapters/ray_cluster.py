@@ -35,13 +35,18 @@ def join(address: str) -> None:
     """Connect this process to the cluster as a driver. Raises ConnectionError."""
     if ray.is_initialized():
         return
-    options: dict[str, Any] = {"_node_ip_address": "127.0.0.1"} if address.startswith("127.") else {}
+    options: dict[str, Any] = {"_node_ip_address": "127.0.0.1"} if on_loopback() else {}
     try:
         ray.init(
             address=address, namespace=NAMESPACE, log_to_driver=False, configure_logging=False, **options
         )
     except (RayError, RuntimeError, ValueError) as error:
         raise ConnectionError(f"no Ray cluster at {address}: {error}") from error
+
+
+def on_loopback() -> bool:
+    """True in the environment that keeps a cluster to this machine."""
+    return all(os.environ.get(name) == value for name, value in LOOPBACK_ONLY.items())
 
 
 def leave() -> None:

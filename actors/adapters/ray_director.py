@@ -46,7 +46,8 @@ class DirectorActor:
     async def _keep_hosts(self) -> None:
         """See to it that every pooled host exists; one that runs or that Ray is restarting is left alone."""
         while True:
-            absent = [number for number in self._nodes if f"{HOST_PREFIX}{number}" not in self._server.director.hosts]
+            there = self._server.director.hosts.keys() | self._spawner.retired
+            absent = [number for number in self._nodes if f"{HOST_PREFIX}{number}" not in there]
             for started in await asyncio.gather(
                 *(self._spawner.spawn_pooled(number, self._nodes[number]) for number in absent), return_exceptions=True
             ):
@@ -63,7 +64,7 @@ class DirectorActor:
 
     async def add_hosts(self, count: int, node: str) -> list[str]:
         """More pooled hosts, on a node that has joined; returns their names."""
-        first = max(self._nodes) + 1
+        first = max(self._nodes, default=-1) + 1
         self._nodes |= dict.fromkeys(range(first, first + count), node)
         self._server.director.expected += count
         return [await self._spawner.spawn_pooled(number, node) for number in range(first, first + count)]

@@ -46,6 +46,7 @@ class RaySpawner:
     def __init__(self, factory: str, spec: Mapping[str, Any]) -> None:
         self._factory = factory
         self._spec = dict(spec)
+        self.retired: set[str] = set()
 
     async def spawn(self, cell: Cell) -> None:
         await asyncio.to_thread(self._start, cell.actor, (cell.shard, cell.actor), "SPREAD")
@@ -58,6 +59,7 @@ class RaySpawner:
         return name
 
     async def retire(self, host: str) -> None:
+        self.retired.add(host)
         await asyncio.to_thread(self._end, host)
 
     def _start(self, name: str, cell: tuple[int, str] | None, where: Any) -> None:

@@ -90,8 +90,9 @@ class Child:
 
     def __init__(self, command: Sequence[str], log: Path, environment: dict[str, str] | None = None) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
-        self.log = log
+        self._log = log
         with log.open("ab") as output:
+            self._log_begins = output.tell()
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -108,6 +109,10 @@ class Child:
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(line.encode() + b"\n")
             self._process.stdin.close()
+
+    def last_words(self) -> str:
+        """The end of what it has written, for a message that explains a failure."""
+        return tail(self._log, self._log_begins)
 
     def ended(self) -> int | None:
         """The exit code, or None while it runs."""
@@ -128,12 +133,12 @@ class Child:
             self._process.wait()
 
 
-def tail(log: Path, lines: int = 15) -> str:
-    """The end of a log file, for a message that explains a failure."""
-    try:
-        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
-    except OSError:
-        return ""
+def tail(log: Path, begins: int, lines: int = 15) -> str:
+    """The end of what a log file says from offset `begins` on."""
+    with contextlib.suppress(OSError), log.open("rb") as file:
+        file.seek(begins)
+        return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+    return ""
 
 
 def _live(pid: int) -> psutil.Process | None:

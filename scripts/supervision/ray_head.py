@@ -83,6 +83,7 @@ def start(log: Path, token: Path, *, dashboard: bool) -> RayHead:
     ]  # fmt: skip
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
+        begins = output.tell()
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             env={**os.environ, **environment(token)}, start_new_session=True,
@@ -95,7 +96,7 @@ def start(log: Path, token: Path, *, dashboard: bool) -> RayHead:
         raise
     if code:
         stop_session(name, directory)
-        raise RayHeadError(f"`ray start` ended with {code}:\n{tail(log)}")
+        raise RayHeadError(f"`ray start` ended with {code}:\n{tail(log, begins)}")
     address = (directory / "ray_current_cluster").read_text().strip()
     return RayHead(name, address, f"http://127.0.0.1:{port}" if dashboard else "", directory)
 

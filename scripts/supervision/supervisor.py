@@ -26,7 +26,7 @@ from scripts.run_state import RunState
 from scripts.settings import Settings
 from scripts.spec import Spec, spec_of
 from scripts.supervision import leftovers, ray_head
-from scripts.supervision.processes import Child, ProcessName, tail
+from scripts.supervision.processes import Child, ProcessName
 from scripts.supervision.ray_head import RayHead, RayHeadError, free_port
 
 START_TIMEOUT_S = 60.0
@@ -195,11 +195,12 @@ class Supervisor:
         }  # fmt: skip
         child.tell(json.dumps(told))
 
-    def _deploy(self, child: Child) -> None:
+    def _deploy(self, child: Child, *, leaving: bool = False) -> None:
         settings = self._settings
         told = {
-            "spec": self._spec, "ray": self._state.ray, "joined": bool(settings.address),
-            "keys_file": str(settings.keys_file.resolve()),
+            "spec": self._spec, "ray": self._state.ray, "add_hosts": settings.hosts if settings.address else 0,
+            "leaving": leaving, "keys_file": str(settings.keys_file.resolve()),
+            "hosts_file": str(settings.data.resolve() / "cluster-hosts.json"),
             "master_key_file": str(settings.master_key_file),
         }  # fmt: skip
         child.tell(json.dumps(told))
@@ -210,7 +211,7 @@ class Supervisor:
                 raise CannotStart(f"the hosts did not start within {START_TIMEOUT_S:.0f} s: see {settings.logs}")
             time.sleep(0.02)
         if code:
-            raise CannotStart(f"the hosts did not start:\n{tail(child.log)}\nSee {settings.logs}")
+            raise CannotStart(f"the hosts did not start:\n{child.last_words()}\nSee {settings.logs}")
         del self._children["deploy"], self._state.processes["deploy"]
 
     def _await_ready(self) -> None:
@@ -219,7 +220,7 @@ class Supervisor:
             self._check_stopping()
             for role, child in self._children.items():
                 if child.ended() is not None:
-                    raise CannotStart(f"{role} ended with {child.ended()}:\n{tail(child.log)}")
+                    raise CannotStart(f"{role} ended with {child.ended()}:\n{child.last_words()}")
             if time.monotonic() > deadline:
                 raise CannotStart(f"no orders are accepted after {START_TIMEOUT_S:.0f} s: see {self._settings.logs}")
             time.sleep(0.03)
@@ -294,6 +295,8 @@ class Supervisor:
         began = time.monotonic()
         self._state.ready = False
         self._save()
+        if self._settings.address and self._spec is not None:
+            self._leave_cluster()
         leftovers.stop_all(self._settings, self._state)
         for child in self._children.values():
             child.stop(within_s=1.0)
@@ -302,6 +305,14 @@ class Supervisor:
         if self._reserved is not None:
             self._reserved.close()
         self._say(f"stopped in {time.monotonic() - began:.1f} s")
+
+    def _leave_cluster(self) -> None:
+        """This node's hosts hand over what they own before they end; the others go on."""
+        self._stopping = False
+        try:
+            self._deploy(self._start_child("deploy", ["-m", "scripts.deploy"]), leaving=True)
+        except CannotStart as error:
+            self._say(f"this node's hosts could not be taken out of the cluster: {error}")
 
     def _fail(self, message: str) -> None:
         self._state.failure = message
