@@ -1,0 +1,1 @@
+"""The load generator behind `dray load`: a catalogue, client processes, measurements, a report."""
