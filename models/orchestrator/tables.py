@@ -82,7 +82,7 @@ PHASES: Mapping[str, Phase] = {
         "confirm restock release withdraw close void transfer refund reverse", "fulfilling compensating ended"
     ),
     "fulfilling": _phase("", "settling compensating ended"),
-    "compensating": _phase("withdraw close release void restock refund reverse transfer authorise capture", "ended"),
+    "compensating": _phase("withdraw close release void restock refund reverse transfer", "ended"),
     "ended": _phase("", "settling compensating"),
 }
 """`compensating`: the order has ended early, and what was done for it is being undone, newest first. `settling`: money
@@ -91,23 +91,25 @@ and stock follow a fact. `fulfilling` and `ended` are at rest."""
 AT_REST = frozenset({"fulfilling", "ended"})
 
 
+_INTRODUCTION = """# The saga
+
+Generated from `models/orchestrator/tables.py` by `python -m models.orchestrator.tables`; a test keeps it current.
+
+Every order has an orchestrator of the same id. After every turn of the order it compares the order's facts with what it
+has under way, journals what is missing (`saga.advanced/1`), and sends it after the commit under the key
+`order:step:object:attempt`. An outcome that is not definite is asked for again with the same key and the same
+parameters; a definite one becomes a fact of the order, which brings the next comparison. The pivot is the capture:
+before it every step is undone when the order ends early, after it every step is repeated until it succeeds.
+"""
+
+
 def page() -> str:
     """The published page of the saga, in Markdown."""
     return "\n".join(_page_lines()) + "\n"
 
 
 def _page_lines() -> Iterator[str]:
-    yield "# The saga"
-    yield ""
-    yield "Generated from `models/orchestrator/tables.py` by `python -m models.orchestrator.tables`; a test keeps it so."
-    yield ""
-    yield "Every order has an orchestrator of the same id. After every turn of the order it compares the order's facts with"
-    yield "what it has under way, journals what is missing (`saga.advanced/1`), and sends it after the commit under the key"
-    yield "`order:step:object:attempt`. An outcome that is not definite is asked for again with the same key and the same"
-    yield "parameters; a definite one becomes a fact of the order, which brings the next comparison. The pivot is the"
-    yield "capture: before it every step is undone when the order ends early, after it every step is repeated until it"
-    yield "succeeds."
-    yield ""
+    yield _INTRODUCTION
     yield "## Steps"
     yield ""
     yield "| step | asks | is undone by | asks again after |"
