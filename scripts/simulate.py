@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 from scripts.simulation.run import Verdict, simulate
 
@@ -38,8 +39,7 @@ def main(argv: Sequence[str]) -> int:
 def _replay(seed: int, trace: str | None) -> int:
     verdict = simulate(seed, keep_trace=True)
     if trace:
-        with open(trace, "w", encoding="utf-8") as file:
-            file.writelines(line + "\n" for line in verdict.trace)
+        Path(trace).write_text("\n".join(verdict.trace) + "\n", encoding="utf-8")
     else:
         print("\n".join(verdict.trace[-STORY_LINES:]))
     print(

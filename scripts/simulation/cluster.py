@@ -91,7 +91,7 @@ class Cluster:
             return
         process = self._process(name)
         wall = self._clock.off_by(self._random.randint(-self._skew_ms, self._skew_ms))
-        self.hosts[name] = SimulatedHost(self._system, self.control, process, name, cell, wall)
+        self.hosts[name] = SimulatedHost(self._system, self.control, process, name, cell=cell, wall=wall)
 
     def crash_host(self, name: str) -> None:
         """As kill -9."""
@@ -147,16 +147,12 @@ class Cluster:
         number = self._requests
         gateway.requests[number] = answer
         work = gateway.process.spawn(_serve(request, gateway.router))
-        work.add_done_callback(
-            lambda done: self._served(gateway, number, answer, done), context=self._loop.outside
-        )
+        work.add_done_callback(lambda done: self._served(gateway, number, answer, done), context=self._loop.outside)
         if random.random() < self.weather.gateway_unanswered:
             self._loop.later(random.uniform(0.0, 1.0), self._break, answer)
         return await answer
 
-    def _served(
-        self, gateway: Gateway, number: int, answer: asyncio.Future[Reply], work: asyncio.Task[Reply]
-    ) -> None:
+    def _served(self, gateway: Gateway, number: int, answer: asyncio.Future[Reply], work: asyncio.Task[Reply]) -> None:
         gateway.requests.pop(number, None)
         error = work.exception()  # retrieved even if the client has gone
         if answer.done():

@@ -51,7 +51,7 @@ class Control:
         self,
         loop: VirtualLoop,
         trace: Trace,
-            *,
+        *,
         shards: int,
         dedicated: frozenset[str],
         wall: Callable[[], Millis],

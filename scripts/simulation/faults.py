@@ -43,6 +43,7 @@ class Chaos:
         random: Random,
         trace: Trace,
         plan: FaultPlan,
+        *,
         cluster: Cluster,
         disk: Disk,
         clock: WallClock,

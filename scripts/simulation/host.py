@@ -51,16 +51,14 @@ class System:
 
     def router(self, name: str, control: Control, wall: Wall) -> Router:
         homes = {kind.name: kind.home for kind in self.kinds.values() if kind.home}
-        return Router(
-            self.network, control, name=name, shards=self.shards, wall=wall, homes=homes, limits=self.limits
-        )
+        return Router(self.network, control, name=name, shards=self.shards, wall=wall, homes=homes, limits=self.limits)
 
 
 class SimulatedHost:
     """One incarnation of a host. `cell` is the one that it is dedicated to, if it is."""
 
     def __init__(
-        self, system: System, control: Control, process: Process, name: str, cell: Cell | None, wall: Wall
+        self, system: System, control: Control, process: Process, name: str, *, cell: Cell | None, wall: Wall
     ) -> None:
         self.name = name
         self.owner = process.name

@@ -280,7 +280,7 @@ def _records(evidence: Evidence) -> Iterator[str]:
 def _rest(evidence: Evidence) -> Iterator[str]:
     for address, due in pending(evidence.store, evidence.now):
         yield f"A10: {address} still has something to do at {due.at - evidence.now:+d} ms"
-    for _, events in evidence.history.kind("parking").items():
+    for events in evidence.history.kind("parking").values():
         for happened in events:
             yield f"A10: parked: {happened.fields.get('parked')}"
 

@@ -90,9 +90,8 @@ def simulate(seed: int, *, keep_trace: bool = False) -> Verdict:
 def _bury(loop: VirtualLoop) -> None:
     """End what is still under way, so that no destructor complains of it: the run is over and judged."""
     for task in asyncio.all_tasks(loop):
-        task._log_destroy_pending = False  # type: ignore[attr-defined]
         with contextlib.suppress(RuntimeError):  # a coroutine that awaits in its `finally`
-            task.get_coro().close()  # type: ignore[union-attr]
+            task.get_coro().close()
 
 
 def _mute() -> Callable[[], None]:
@@ -121,8 +120,10 @@ class _World:
         self.history = History(self.disk.store, self.plan.shards)
         self.bank = Bank(self.clock.now)
         self.counter = Counter(loop, random("counter"), self.trace, self.bank)
-        self.kinds = {name: replace(kind, snapshot_after_events=min(kind.snapshot_after_events, 6))
-                      for name, kind in KINDS.items()}
+        self.kinds = {
+            name: replace(kind, snapshot_after_events=min(kind.snapshot_after_events, 6))
+            for name, kind in KINDS.items()
+        }
         system = System(
             self.kinds,
             SIMULATED_LIMITS,
@@ -138,8 +139,15 @@ class _World:
         )
         self.disk.witnesses.append(self.history.witness)
         self.chaos = Chaos(
-            loop, random("faults"), self.trace, fault_plan(random("plan")), self.cluster, self.disk, self.clock,
-            self.plan.hosts, self.plan.gateways,
+            loop,
+            random("faults"),
+            self.trace,
+            fault_plan(random("plan")),
+            cluster=self.cluster,
+            disk=self.disk,
+            clock=self.clock,
+            hosts=self.plan.hosts,
+            gateways=self.plan.gateways,
         )
         self.receipts = Receipts()
         client = Client(

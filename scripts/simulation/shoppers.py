@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -11,7 +12,7 @@ from actors.runtime.envelope import Reply, Status
 from models.decision import Address, Command
 from models.identity import inner_id
 from models.order import commands as c
-from models.order.values import Tracking
+from models.order.values import Quantities, Tracking
 from models.sku import ClaimSku, ReceiveStock
 from scripts.simulation.client import Client
 from scripts.simulation.scenario import Scenario, order
@@ -36,10 +37,10 @@ class People:
     async def open_shop(self) -> None:
         """Describe suppliers, claim SKUs and put stock on the shelves."""
         for supplier in self._plan.suppliers:
-            await self._ask(Address("supplier", supplier.supplier), lambda put=supplier: put)  # type: ignore[misc]
+            await self._ask(Address("supplier", supplier.supplier), partial(_as_it_is, supplier))
         for product in self._plan.products:
-            at = Address("sku", product.sku)
-            await self._ask(at, lambda p=product: ClaimSku(sku=p.sku, supplier=p.supplier))  # type: ignore[misc]
+            claim = ClaimSku(sku=product.sku, supplier=product.supplier)
+            await self._ask(Address("sku", product.sku), partial(_as_it_is, claim))
             await self._receive(product.sku, product.stock)
 
     async def _receive(self, sku: str, quantity: int) -> None:
@@ -134,7 +135,7 @@ class People:
 
     async def _refund_once(self, at: Address, view: dict[str, Any]) -> None:
         amount = self._random.choice((1, view["captured_amount"], view["captured_amount"] // 3 + 1))
-        lines = ()
+        lines: Quantities = ()
         if self._random.random() < 0.4:
             line = self._random.choice(view["lines"])
             amount, lines = 0, ((line["id"], self._random.randint(1, line["quantity"])),)
@@ -189,8 +190,8 @@ class People:
             await asyncio.sleep(self._random.random() * self._random.choice((0.5, 8.0)))
             view = await self._client.read(at)
             if "cancellation" in _task(view, number)["task_actions"]:
-                accept = self._random.random() < 0.5
-                await self._ask(at, lambda: c.AnswerCancellation(by=by, consignment=number, accept=accept), once=True)
+                answer = c.AnswerCancellation(by=by, consignment=number, accept=self._random.random() < 0.5)
+                await self._ask(at, partial(_as_it_is, answer), once=True)
             if (await self._ask(at, step, once=self._random.random() < 0.5)).status is not Status.OK:
                 return
 
@@ -208,9 +209,7 @@ class People:
             return False
         mine = [line["id"] for line in view["lines"] if line["consignment"] == _task(view, number)["id"]]
         some = tuple(line for line in mine if self._random.random() < 0.6) if self._random.random() < 0.3 else ()
-        accepted = await self._ask(
-            at, lambda: c.AcceptConsignment(by=by, consignment=number, lines=some), once=True
-        )
+        accepted = await self._ask(at, lambda: c.AcceptConsignment(by=by, consignment=number, lines=some), once=True)
         return accepted.status is Status.OK
 
     # --- asking -------------------------------------------------------------------------------------------------------
@@ -239,3 +238,8 @@ class People:
 def _task(view: dict[str, Any], number: int) -> dict[str, Any]:
     task: dict[str, Any] = view["consignments"][number - 1]
     return task
+
+
+def _as_it_is(command: Command) -> Command:
+    """Makes nothing anew: the same command for every request."""
+    return command

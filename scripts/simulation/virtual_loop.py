@@ -14,9 +14,10 @@ from contextvars import Context, ContextVar
 from enum import StrEnum
 from heapq import heappop, heappush
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 START_S = 1_000.0
 """Where the loop's clock begins: not at zero, so that nothing mistakes a time for none."""
@@ -106,13 +107,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         return self._now_s
 
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
+    def call_soon(
+        self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
         self._ready.append(handle)
         return handle
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, when: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
         timer = asyncio.TimerHandle(when, callback, args, self, context)
         heappush(self._timers, (when, next(self._sequence), timer))
@@ -134,13 +137,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
             self._advance()
         for _ in range(len(ready)):
             handle = ready.popleft()
-            if handle._cancelled:
+            if handle.cancelled():
                 continue
-            process = handle._context.get(_PROCESS)
+            process = handle._context.get(_PROCESS)  # noqa: SLF001 - Handle.get_context() came with Python 3.12
             if process is not None and process.state is not State.RUNNING:
                 process.hold(handle)
             else:
-                handle._run()
+                handle._run()  # noqa: SLF001 - what BaseEventLoop does here
 
     def _advance(self) -> None:
         """Jump to the next timer and make ready all that is due then."""

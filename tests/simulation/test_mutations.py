@@ -180,11 +180,8 @@ def fresh_keys_for_unknown_outcomes(patch: Patch) -> None:
     """A payment of unknown outcome is sent again under another key."""
     again = orchestrator._again
 
-    def fresh(intent: Any, at: int) -> Any:
-        retrying, intent = again(intent, at)
-        if intent.step == "authorise":
-            return changed(retrying, fresh=True), changed(intent, attempt=intent.attempt + 1)
-        return retrying, intent
+    def fresh(intent: Any, at: int, **how: Any) -> Any:
+        return changed(again(intent, at, **how), fresh=intent.step == "authorise")
 
     patch.setattr(orchestrator, "_again", fresh)
 
