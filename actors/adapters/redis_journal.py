@@ -11,6 +11,7 @@ import heapq
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from actors.adapters.redis_layout import (
@@ -330,8 +331,10 @@ def _by_name(entry: DueEntry) -> str:
 
 
 def _stream_entry(entry: bytes, fields: Sequence[bytes]) -> StreamEntry:
+    """One field, whose lines are, per append, `address version events` and then its events."""
     appends = []
-    for name, text in zip(fields[::2], fields[1::2], strict=True):
-        version, *events = text.split(b"\n")
-        appends.append((address_of(name), int(version), tuple(events)))
+    lines = iter(fields[1].split(b"\n"))
+    for head in lines:
+        name, version, events = head.rsplit(b" ", 2)
+        appends.append((address_of(name), int(version), tuple(islice(lines, int(events)))))
     return StreamEntry(int(entry.partition(b"-")[0]), appends)

@@ -115,8 +115,8 @@ while plan[p] do
           call('HDEL', KEYS[snapshots_key], address[k])
           call('HDEL', KEYS[data_keys_key], address[k])
         elseif flags >= 16 and position and events > 0 then
-          entry[#entry + 1] = address[k]
-          entry[#entry + 1] = plan[a + 1] .. '\n' .. table.concat(ARGV, '\n', e, e + events - 1)
+          entry[#entry + 1] = address[k] .. ' ' .. plan[a + 1] .. ' ' .. events
+          for i = e, e + events - 1 do entry[#entry + 1] = ARGV[i] end
         end
       end
       e = e + events
@@ -136,6 +136,6 @@ end
 
 if #entry > 0 then -- last: Redis 6.2 allows no write after XADD unless effects are logged
   call('INCR', KEYS[position_key])
-  call('XADD', KEYS[position_key + 1], (position + 1) .. '-0', unpack(entry))
+  call('XADD', KEYS[position_key + 1], (position + 1) .. '-0', 'e', table.concat(entry, '\n'))
 end
 return answer
