@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
-from actors.runtime.codec import encode_event
+from actors.runtime.codec import decode_item, encode_event, encode_item
+from actors.runtime.envelope import Envelope
 from models.catalogue import decode_event
 from models.decision import Accepted, Address, Resume, Tick
 from models.identity import inner_id
@@ -453,3 +455,25 @@ def test_what_is_stored_is_read_back(stored: str) -> None:
         saga = evolve(saga, decode_event(stored_event))
     assert saga == world.saga
     assert phase_of(world.order, busy=True) == saga.phase == "capturing"
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Done("pi_1", "pi_1", "ch_1", 7),
+        Done("re_1"),
+        No("card_declined", "no", "pi_1"),
+        No("x"),
+        Unknown("?"),
+        Unknown("?", stale=True),
+        Throttled(),
+        Throttled(5),
+    ],
+)
+def test_an_answer_that_travels_arrives_as_it_was(outcome: Any) -> None:
+    """When the order has moved, its answers come from another host."""
+    answer = PaymentAnswered(answer=PaymentAnswer(f"{ORDER_ID}:authorise:pi:1", outcome))
+    sent = encode_item(Envelope(SAGA, answer, expires_at=1, asks=False))
+    received, _ = decode_item(orjson.loads(sent))
+    assert received.command == answer
+    assert type(received.command.answer.outcome) is type(outcome)  # type: ignore[attr-defined]
