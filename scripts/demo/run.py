@@ -160,7 +160,7 @@ async def _check_books(
     for outcome in outcomes:
         if outcome.order:
             order = outcome.order
-            wrong += [f"{order['id']}: {what}" for what in disagreements(order, books.orders[order["id"]])]
+            wrong += [f"{order['id']}: {what}" for what in disagreements(order, books.of(order["id"]))]
     return wrong + _check_balances(books, shop, [outcome.order for outcome in outcomes if outcome.order])
 
 

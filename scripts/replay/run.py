@@ -1,0 +1,159 @@
+"""A replay from beginning to end: survey, stock, post, refund, reconcile."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+from scripts import run_state
+from scripts.client import Client, Keys, connected, locator
+from scripts.replay import reconciliation
+from scripts.replay.cancellations import Matching, match, refund_requests
+from scripts.replay.crew import Crew, Stopped
+from scripts.replay.invoices import Invoice, Survey, replayed, survey
+from scripts.replay.orders import Placed, Till, sold_order
+from scripts.replay.progress import Progress
+from scripts.replay.report import report
+from scripts.replay.rows import Flaw, Row
+from scripts.replay.shop import Parties, invite, stock, supplier_of
+from scripts.run_state import RunState
+from scripts.settings import Settings
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to replay, and how fast. limit: invoices. rate: orders a second, 0 for as fast as they end."""
+
+    path: Path
+    limit: int | None
+    rate: float
+    in_flight: int
+
+
+@dataclass
+class Seen:
+    """What the second reading has come across."""
+
+    placed: list[Placed] = field(default_factory=list)
+    cancellations: list[Row] = field(default_factory=list)
+    flaws: list[Flaw] = field(default_factory=list)
+    rounded: list[Row] = field(default_factory=list)
+    lines: int = 0
+    amount: int = 0
+    post_s: float = 0.0
+
+
+async def replay(settings: Settings, plan: Plan, say: Say) -> bool:
+    """True if it reconciles. Raises BadFile, OSError, NotRunning, Refused, Unreachable, Stopped."""
+    state = run_state.running(settings)
+    say(f"reading {plan.path}")
+    found = survey(plan.path, plan.limit)
+    say(f"{len(found.chosen):,} of {found.invoices:,} invoices, {len(found.articles):,} stock codes")
+    progress = Progress(settings.data / "replays", found.digest)
+    crew = Crew(plan.in_flight)
+    try:
+        async with connected(locator(settings), connections_max=plan.in_flight + 8) as client:
+            with crew.interruptible():
+                return await _Replay(settings, state, plan, found, progress, crew, client, say).run()
+    finally:
+        progress.close()
+
+
+class _Replay:
+    def __init__(
+        self, settings: Settings, state: RunState, plan: Plan, found: Survey, progress: Progress, crew: Crew,
+        client: Client, say: Say,
+    ) -> None:  # fmt: skip
+        self._state = state
+        self._plan = plan
+        self._found = found
+        self._progress = progress
+        self._crew = crew
+        self._client = client
+        self._say = say
+        self._parties = Parties(Keys.of(settings), state.stripe_url if state.payments == "sandbox" else "")
+        self._till = Till(client, self._parties.retailer_key, progress, found.digest)
+        self._seen = Seen()
+
+    async def run(self) -> bool:
+        async with aiohttp.ClientSession() as plain:
+            await self._stock(plain)
+            await self._post()
+            await reconciliation.ended(self._till, self._crew, self._seen.placed)
+            matching = match(
+                [sold_order(placed) for placed in self._seen.placed if placed.is_sold], self._seen.cancellations
+            )
+            refused, refunds = await self._refund(matching)
+            totals = await reconciliation.add_up(self._till, self._crew, self._seen.placed, refunds)
+            totals.wrong += refused
+            books = await reconciliation.compare_books(self._state, plain, totals)
+        levels = await reconciliation.compare_stock(
+            self._client, self._crew, self._parties, self._progress, self._seen.placed, totals.wrong
+        )
+        for line in report(self._found, self._seen, matching, totals, levels, books, self._state.payments):
+            self._say(line)
+        return not totals.wrong and len(self._seen.placed) == len(self._found.chosen)
+
+    async def _stock(self, plain: aiohttp.ClientSession) -> None:
+        articles = list(self._found.articles.values())
+        if all(article.code in self._progress.stocked for article in articles):
+            return
+        await invite(self._client, plain, self._parties, {supplier_of(article.code) for article in articles})
+        await self._crew.each(
+            "stocking", articles,
+            lambda article: stock(self._client, self._parties, self._progress, self._found.digest, article),
+            total=len(articles),
+        )  # fmt: skip
+
+    async def _post(self) -> None:
+        async def place(invoice: Invoice) -> None:
+            self._seen.placed.append(await self._till.place(invoice))
+
+        total = len(self._found.chosen)
+        try:
+            self._seen.post_s = await self._crew.each(
+                "posting", self._invoices(), place, total=total, rate=self._plan.rate
+            )
+        except Stopped:
+            self._say(f"stopped after {len(self._progress.orders):,} of {total:,} invoices")
+            raise
+
+    def _invoices(self) -> Iterator[Invoice]:
+        """The file's invoices; what else is in it goes to its own list on the way."""
+        seen = self._seen
+        for item in replayed(self._plan.path, self._found):
+            if isinstance(item, Flaw):
+                seen.flaws.append(item)
+            elif isinstance(item, Row):
+                seen.cancellations.append(item)
+            else:
+                seen.lines += len(item.rows)
+                seen.amount += item.amount
+                seen.rounded += [row for row in item.rows if row.rounded]
+                yield item
+
+    async def _refund(self, matching: Matching) -> tuple[list[str], Counter[str]]:
+        """Ask for all refunds; returns those that were refused, and the pence that each order has to give back."""
+        requests = refund_requests(matching.taken)
+        refused: list[str] = []
+        refunds: Counter[str] = Counter()
+        # An order's refunds one after another, in the file's order: that is how they came about.
+        by_order: dict[str, list[int]] = {}
+        for index, request in enumerate(requests):
+            refunds[request.order.id] += request.amount
+            by_order.setdefault(request.order.id, []).append(index)
+
+        async def refund(indices: list[int]) -> None:
+            for index in indices:
+                problem = await self._till.refund(requests[index])
+                if problem:
+                    refused.append(f"refund of {requests[index].cancellation}: {problem}")
+
+        await self._crew.each("refunding", list(by_order.values()), refund, total=len(by_order))
+        return refused, refunds
