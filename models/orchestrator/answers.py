@@ -53,12 +53,12 @@ def payment_answered(saga: Saga, command: PaymentAnswered) -> Decision:
         return _DONE[intent.step](saga, intent, outcome)
     if type(outcome) is Declined:
         return _DECLINED[intent.step](saga, intent, outcome, command)
+    if intent.step == "authorise" and command.at - intent.since >= GIVE_UP_AUTHORISING_MS:
+        return _settle(saga, intent, order_commands.RecordDecline(code=NO_ANSWER, unsure=True))
     if type(outcome) is Throttled:
         wait = max(outcome.retry_after_ms, backoff(key, intent.tries, RETRY_MS, RETRY_MAX_MS))
         return _retry(saga, intent, command, wait, unsure=intent.unsure, lookup=intent.lookup)
     assert type(outcome) is Unknown
-    if intent.step == "authorise" and command.at - intent.since >= GIVE_UP_AUTHORISING_MS:
-        return _settle(saga, intent, order_commands.RecordDecline(code=NO_ANSWER, unsure=True))
     wait = backoff(key, intent.tries, RETRY_MS, RETRY_MAX_MS)
     lookup = intent.lookup or outcome.stale or command.at - intent.since > KEY_LIFE_MS
     return _retry(saga, intent, command, wait, unsure=True, lookup=lookup)

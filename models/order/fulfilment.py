@@ -8,7 +8,7 @@ from models.order import messages as m
 from models.order.draft import Draft, Verdict, check, foreign, unknown
 from models.order.refunds import refund_what_was_cancelled
 from models.order.state import Consignment, live, refundable
-from models.order.tables import allows, refused
+from models.order.tables import HEADLINE, allows, refused
 
 
 def start(draft: Draft, command: m.StartConsignment) -> Verdict:
@@ -60,9 +60,10 @@ def confirm_delivery(draft: Draft, command: m.ConfirmDelivery) -> Verdict:
 
 
 def _no_one(draft: Draft, event: str) -> Rejected:
-    """The no when none of the consignments allows `event`: that of the least advanced."""
-    candidates = live(draft.order) or draft.order.consignments
-    return refused("consignment", candidates[0].status, event)
+    """The no when none of the consignments allows `event`: that of the least advanced live one."""
+    statuses = [consignment.status for consignment in live(draft.order)]
+    status = min(statuses, key=lambda status: HEADLINE[status].rank, default=draft.order.consignments[0].status)
+    return refused("consignment", status, event)
 
 
 # --- cancelling ------------------------------------------------------------------------------------------------------

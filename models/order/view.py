@@ -7,6 +7,7 @@ The gateway takes `sealed`, `email_digest`, `search_digests` and `messages` out,
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from models.decision import Millis
@@ -15,7 +16,6 @@ from models.order.state import (
     Consignment,
     Dispute,
     Order,
-    Party,
     Refund,
     Return,
     captured,
@@ -29,9 +29,10 @@ from models.order.state import (
     task_id,
     units_returning,
 )
-from models.order.tables import SHOWN, TASK, allows
+from models.order.tables import CONSIGNMENT, SHOWN, TASK, allows
 
 
+@lru_cache(maxsize=4096)
 def rfc3339(at: Millis) -> str:
     """Milliseconds since the epoch as `2026-11-22T21:00:00.000Z`."""
     return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
@@ -95,38 +96,59 @@ def view(order: Order) -> dict[str, Any] | None:
     }
 
 
+def _where(*events: str) -> frozenset[str]:
+    """The states of a consignment in whose row one of the events is."""
+    return frozenset(status for status in CONSIGNMENT if any(allows("consignment", status, e) for e in events))
+
+
+_CANCELLABLE = _where("cancel", "request_cancellation")
+_DELIVERABLE = _where("deliver")
+_RETURNABLE = _where("return")
+
+
 def allowed_actions(order: Order) -> list[str]:
     """What the retailer may do now, read off the machines' tables and what money is left."""
     actions = []
-    consignments = order.consignments
-    if any(allows("consignment", c.status, e) for c in consignments for e in ("cancel", "request_cancellation")):
+    statuses = {consignment.status for consignment in order.consignments}
+    if statuses & _CANCELLABLE:
         actions.append("cancel")
-    if any(allows("consignment", c.status, "deliver") for c in consignments):
+    if statuses & _DELIVERABLE:
         actions.append("confirm_delivery")
     if order.payment.status == "captured":
-        remaining = sum(refundable(order, consignment) for consignment in consignments)
+        remaining = sum(refundable(order, consignment) for consignment in order.consignments)
         if remaining > 0:
             actions.append("refund")
-        if any(_returnable(order, consignment) for consignment in consignments):
+        if statuses & _RETURNABLE and any(_returnable(order, consignment) for consignment in order.consignments):
             actions.append("return")
-        if remaining > sum(disputed(order, consignment.number) for consignment in consignments):
+        if remaining > sum(disputed(order, consignment.number) for consignment in order.consignments):
             actions.append("dispute")
     return [*actions, "message"]
 
 
 def _returnable(order: Order, consignment: Consignment) -> bool:
-    return allows("consignment", consignment.status, "return") and any(
+    return consignment.status in _RETURNABLE and any(
         order.lines[n - 1].quantity > units_returning(order, str(n))
         for n in consignment.lines
         if n not in consignment.dropped
     )
 
 
+_TASK_WORDS = {
+    "accept": "accept",
+    "reject": "reject",
+    "start": "start",
+    "dispatch": "dispatch",
+    "deliver": "deliver",
+    "accept_cancellation": "cancellation",
+}
+_TASK_ACTIONS = {
+    status: [word for event, word in _TASK_WORDS.items() if event in row] for status, row in CONSIGNMENT.items()
+}
+
+
 def task_actions(consignment: Consignment) -> list[str]:
     """What the supplier may do with its task now, in the API's words."""
-    words = {"accept": "accept", "reject": "reject", "start": "start", "dispatch": "dispatch", "deliver": "deliver"}
-    words["accept_cancellation"] = "cancellation"
-    return [word for event, word in words.items() if allows("consignment", consignment.status, event)]
+    return list(_TASK_ACTIONS[consignment.status])
 
 
 def _consignment(order: Order, consignment: Consignment) -> dict[str, Any]:
@@ -151,27 +173,36 @@ def _consignment(order: Order, consignment: Consignment) -> dict[str, Any]:
             "tracking_number": tracking.tracking_number,
             "tracking_url": tracking.tracking_url,
         },
-        "splits": [_split(consignment, index, party) for index, party in enumerate(consignment.parties)],
+        "splits": _splits(consignment),
     }
 
 
-def _split(consignment: Consignment, index: int, party: Party) -> dict[str, Any]:
+def _splits(consignment: Consignment) -> list[dict[str, Any]]:
     """`payable` is what a party without an account is owed outside Stripe. Before the capture there is nothing yet."""
-    share = consignment.shares[index] if consignment.shares else 0
-    back = consignment.returned[index] if consignment.shares else 0
-    transfers = [transfer for transfer in consignment.transfers if transfer.party == index]
-    return {
-        "party": party.role,
-        "name": party.name,
-        "account": party.account or None,
-        "amount": share,
-        "returned": back,
-        "transfer": transfers[-1].id if transfers else None,
-        "transferred": sum(transfer.amount for transfer in transfers),
-        "reversed": sum(transfer.reversed for transfer in transfers),
-        "debt": consignment.debts[index] if consignment.shares else 0,
-        "payable": share - back if party.role != PLATFORM and not party.account else 0,
-    }
+    nothing = (0,) * len(consignment.parties)
+    shares, back = consignment.shares or nothing, consignment.returned or nothing
+    debts = consignment.debts or nothing
+    splits: list[dict[str, Any]] = [
+        {
+            "party": party.role,
+            "name": party.name,
+            "account": party.account or None,
+            "amount": shares[index],
+            "returned": back[index],
+            "transfer": None,
+            "transferred": 0,
+            "reversed": 0,
+            "debt": debts[index],
+            "payable": shares[index] - back[index] if party.role != PLATFORM and not party.account else 0,
+        }
+        for index, party in enumerate(consignment.parties)
+    ]
+    for transfer in consignment.transfers:
+        split = splits[transfer.party]
+        split["transfer"] = transfer.id
+        split["transferred"] += transfer.amount
+        split["reversed"] += transfer.reversed
+    return splits
 
 
 def _refund(order: Order, refund: Refund) -> dict[str, Any]:
