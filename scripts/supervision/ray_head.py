@@ -75,7 +75,8 @@ def start(log: Path, token: Path, *, dashboard: bool) -> RayHead:
     directory = Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX, dir="/tmp"))  # private, and short enough
     port = free_port()
     command = [
-        sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--node-ip-address=127.0.0.1", "--port=0",
+        sys.executable, "-m", "actors.adapters.ray_start", "start", "--head", "--no-monitor", "--port=0",
+        "--node-ip-address=127.0.0.1",
         f"--temp-dir={directory}", f"--object-store-memory={OBJECT_STORE_BYTES}", "--num-cpus=0", "--num-gpus=0",
         "--disable-usage-stats", "--include-log-monitor=false", "--min-worker-port=0", "--max-worker-port=0",
         "--dashboard-agent-listen-port=0", f"--include-dashboard={str(dashboard).lower()}",
