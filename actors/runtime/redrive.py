@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from actors.runtime.cell import OwnedCell
-from actors.runtime.ports import JournalUnavailable
+from actors.runtime.ports import DueEntry, JournalUnavailable
 from models.decision import Address, Command, Resume, Tick
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Redrive:
         if host.cells.get(owned.cell) is not owned:
             return
         for entry in entries:
-            if not self._stale(owned, entry.address, now):
+            if not self._under_way(owned, entry):
                 self._bring_up(owned, entry.address, Tick())
 
     def _bring_up(self, owned: OwnedCell, address: Address, command: Command) -> None:
@@ -66,15 +66,16 @@ class Redrive:
         else:
             self._host.on_foreign(cell)
 
-    def _stale(self, owned: OwnedCell, address: Address, now: int) -> bool:
-        """True if what is in memory, though not durable yet, has moved the actor's time on."""
-        resident = owned.residents.get(self._host.home_of(address))
+    def _under_way(self, owned: OwnedCell, entry: DueEntry) -> bool:
+        """True if what is in memory, though not durable yet, is about to move the actor's time on. Otherwise the entry
+        is what the index has, which replaying cannot know, and the tick's turn will put it right."""
+        resident = owned.residents.get(self._host.home_of(entry.address))
         if resident is None:
             return False
         if resident.loading or resident.part is not None:
             return True
-        due = resident.members[address.kind].due
-        return due is None or due.at > now
+        resident.members[entry.address.kind].due = entry.due
+        return False
 
     async def resume(self, owned: OwnedCell) -> None:
         """Re-drive a cell just taken over. Costs what is pending in it, not what is stored."""

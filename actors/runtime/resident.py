@@ -50,7 +50,7 @@ class Member:
         self.version = 0  # events decided, stored or not
         self.tail_events = 0  # events since the last snapshot
         self.answered: dict[str, Remembered] = {}
-        self.due: Due | None = None
+        self.due: Due | None = None  # as the index has it, or will once the commit under way is durable
 
 
 class Part:

@@ -13,7 +13,7 @@ from actors.runtime.codec import Answered, Remembered, encode_event
 from actors.runtime.envelope import Envelope
 from actors.runtime.kind import Evolve
 from actors.runtime.resident import Appending, Member, Part, Resident
-from models.decision import Accepted, Address, Command, Effect, Event, Millis, Rejected, Send
+from models.decision import Accepted, Address, Command, Due, Effect, Event, Millis, Rejected, Send, Tick
 from models.record import changed
 
 JOINT_COMMANDS_MAX = 32
@@ -88,15 +88,17 @@ def apply_turn(cell: OwnedCell, resident: Resident, envelope: Envelope, turn: Tu
         kind_name = next(iter(turn.events))
         turn.events[kind_name].append(Answered(now, envelope.command_id, envelope.digest))
         resident.members[kind_name].answered[envelope.command_id] = Remembered(envelope.digest, now)
+    ticked = type(envelope.command) is Tick
     for kind_name, state in turn.states.items():
         member = resident.members[kind_name]
         member.state = state
         events = turn.events.get(kind_name)
         due = member.kind.due(state)
-        if not events and due == member.due:
+        due_changed = due != member.due and not (_covered(member.due, due) and not ticked)
+        if not events and not due_changed:
             continue
         appending = cell.part_of(resident).appending(Address(kind_name, home_id), member.version)
-        if due != member.due:
+        if due_changed:
             member.due = due
             appending.due = due
             appending.due_changed = True
@@ -112,6 +114,12 @@ def apply_turn(cell: OwnedCell, resident: Resident, envelope: Envelope, turn: Tu
             resident.data_key = envelope.data_key
             part.appending(Address(envelope.to.kind, home_id), 0).data_key = envelope.data_key
     return part
+
+
+def _covered(indexed: Due | None, due: Due | None) -> bool:
+    """True while the index may keep an earlier entry: a tick too soon does no harm and puts it right, and a saga moves
+    its time on with every step."""
+    return indexed is not None and due is not None and indexed.pending and due.pending and indexed.at <= due.at
 
 
 def _snapshot_if_due(member: Member, appending: Appending) -> None:

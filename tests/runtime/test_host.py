@@ -402,3 +402,24 @@ def test_effects_that_may_not_leave_wait_and_leave_later() -> None:
         assert sorted(town.bells["h0"].rung) == ["ann", "bob", "eve"]
 
     in_town(story, limits=replace(LIMITS, effects_in_flight_max=1, due_poll_s=0.01))
+
+
+def test_the_due_index_is_left_alone_while_an_earlier_entry_covers_what_is_pending() -> None:
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann", 50)
+        await town.router.ask(ann, Pay(amount=1, ring=True))
+        cell = town.hosts["h0"].cell_of(ann)
+        (first,) = await town.journal().pending(cell, None, 10)
+        town.now += 1_000
+        await town.router.ask(ann, Pay(amount=1, ring=True))  # later by a second
+        assert await town.journal().pending(cell, None, 10) == [first]
+        town.now = first.due.at  # too soon for the second, and ticked all the same
+        entry = first
+        for _ in range(100):
+            await asyncio.sleep(0.01)
+            (entry,) = await town.journal().pending(cell, None, 10)
+            if entry != first:
+                break
+        assert entry.due.at == first.due.at + 1_000
+
+    in_town(story, silent=True, limits=replace(LIMITS, due_poll_s=0.01, lease_lost_s=1e6))
