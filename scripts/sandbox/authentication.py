@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scripts.sandbox import payment_intents
+from scripts.sandbox import payment_attempts
 from scripts.sandbox.calls import Call, unexpected_state
 from scripts.sandbox.cards import Decline
 from scripts.sandbox.errors import StripeError
@@ -34,8 +34,8 @@ def finish(call: Call, id: str, outcome: str) -> PaymentIntent:
     assert method is not None, f"{id} waits for its payer without a payment method"
     try:
         if outcome == "fail":
-            raise payment_intents.fail(call, intent, method, _FAILED, charged=False)
-        payment_intents.pay(call, intent._replace(authenticated=True), method)
+            raise payment_attempts.fail(call, intent, method, _FAILED, charged=False)
+        payment_attempts.pay(call, intent._replace(authenticated=True), method)
     except StripeError as error:
         if not error.effective:
             raise

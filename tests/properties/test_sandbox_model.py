@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 import orjson
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
 from scripts.sandbox import timers
 from scripts.sandbox.ledger import recount
@@ -28,6 +28,7 @@ from scripts.sandbox.store import Settings
 
 ACCOUNTS = ("acct_a", "acct_b")
 AMOUNTS = st.integers(1, 3000)
+EDGES = st.sampled_from([None, 0, 0, 1])  # an amount of one's own, or what is left, or one more than that
 
 
 @dataclass
@@ -41,6 +42,9 @@ class Payment:
     refunded: int = 0
     transferred: int = 0
     disputed: bool = False
+    dispute: str = ""  # while it is undecided
+    disputed_amount: int = 0
+    refundable: bool = False  # again, after a dispute was won
 
 
 @dataclass
@@ -52,6 +56,11 @@ class Books:
     cardholders: int = 0
     banks: int = 0
     accounts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ACCOUNTS, 0))
+
+
+def around(edge: int | None, left: int, amount: int) -> int:
+    """An amount at the edge of what is left, where mistakes live."""
+    return amount if edge is None or left + edge < 1 else left + edge
 
 
 class Transferred:
@@ -104,16 +113,17 @@ class SandboxMachine(RuleBasedStateMachine):
         self.calls = 0
         self.directory = tempfile.mkdtemp()
 
-    @initialize(fee=st.sampled_from([0, 17]))
-    def start(self, fee: int) -> None:
+    @initialize(target=payments, fee=st.sampled_from([0, 17]), amounts=st.lists(AMOUNTS, min_size=1, max_size=3))
+    def start(self, fee: int, amounts: list[int]) -> Any:
         options = Options(
             data=Path(self.directory),
             accounts=ACCOUNTS,
-            settings=Settings(seed="p", minimum_charge=False, settlement_days=0, fee_fixed=fee),
+            settings=Settings(seed="p", minimum_charge=False, settlement_days=0, fee_fixed=fee, dispute_fee=fee),
         )
         self.options = options
         self.fee = fee
         self.sandbox = Sandbox(options)
+        return multiple(*(self.captured(self.held(amount), 1.0) for amount in amounts))
 
     def post(self, path: str, params: dict[str, Any]) -> tuple[int, Any]:
         """POST under a fresh key, twice: the second answer must be the first."""
@@ -123,8 +133,20 @@ class SandboxMachine(RuleBasedStateMachine):
         assert call(self.sandbox, "POST", path, params, key) == first
         return first
 
+    @rule(target=payments, amount=AMOUNTS)
+    def pay(self, amount: int) -> Payment:
+        return self.captured(self.held(amount), 1.0)
+
     @rule(target=holds, amount=AMOUNTS)
     def hold(self, amount: int) -> Payment:
+        return self.held(amount)
+
+    @rule(target=payments, payment=consumes(holds), share=st.floats(0.01, 1.2))
+    def capture(self, payment: Payment, share: float) -> Payment:
+        return self.captured(payment, share)
+
+    def held(self, amount: int) -> Payment:
+        """Authorise."""
         status, intent = self.post("/v1/payment_intents", self.params(amount, "pm_card_visa"))
         assert (status, intent["status"], intent["amount_capturable"]) == (200, "requires_capture", amount)
         self.books.held += amount
@@ -141,8 +163,8 @@ class SandboxMachine(RuleBasedStateMachine):
             "capture_method": "manual", "allowed_payment_method_types[0]": "card",
         }  # fmt: skip
 
-    @rule(target=payments, payment=consumes(holds), share=st.floats(0.01, 1.2))
-    def capture(self, payment: Payment, share: float) -> Payment:
+    def captured(self, payment: Payment, share: float) -> Payment:
+        """Capture a share of a hold, or all of it after asking for too much."""
         asked = max(1, round(payment.amount * share))
         path = f"/v1/payment_intents/{payment.id}/capture"
         status, answer = self.post(path, {"amount_to_capture": asked})
@@ -157,18 +179,20 @@ class SandboxMachine(RuleBasedStateMachine):
         self.books.cardholders -= asked
         return payment
 
-    @rule(payment=consumes(holds))
-    def void(self, payment: Payment) -> None:
+    @rule(amount=AMOUNTS)
+    def void(self, amount: int) -> None:
+        payment = self.held(amount)
         status, answer = self.post(f"/v1/payment_intents/{payment.id}/cancel", {})
         assert (status, answer["status"]) == (200, "canceled")
         self.books.held -= payment.amount
         status, answer = self.post(f"/v1/payment_intents/{payment.id}/capture", {})
         assert (status, answer["error"]["code"]) == (400, "payment_intent_unexpected_state")
 
-    @rule(payment=payments, amount=AMOUNTS)
-    def refund(self, payment: Payment, amount: int) -> None:
+    @rule(payment=payments, amount=AMOUNTS, edge=EDGES)
+    def refund(self, payment: Payment, amount: int, edge: int | None) -> None:
+        amount = around(edge, payment.captured - payment.refunded, amount)
         status, answer = self.post("/v1/refunds", {"payment_intent": payment.id, "amount": amount})
-        if payment.disputed or payment.refunded + amount > payment.captured:
+        if (payment.disputed and not payment.refundable) or payment.refunded + amount > payment.captured:
             assert (status, answer["error"]["type"]) == (400, "invalid_request_error")
             return
         assert (status, answer["amount"], answer["status"]) == (200, amount, "succeeded")
@@ -176,26 +200,29 @@ class SandboxMachine(RuleBasedStateMachine):
         self.books.platform -= amount
         self.books.cardholders += amount
 
-    @rule(target=transfers, payment=payments, amount=AMOUNTS, destination=st.sampled_from(ACCOUNTS))
-    def transfer(self, payment: Payment, amount: int, destination: str) -> Transferred:
+    @rule(target=transfers, payment=payments, amount=AMOUNTS, edge=EDGES, destination=st.sampled_from(ACCOUNTS))
+    def transfer(self, payment: Payment, amount: int, edge: int | None, destination: str) -> Any:
+        amount = around(edge, payment.captured - payment.transferred, amount)
         params = {"currency": "gbp", "destination": destination, "source_transaction": payment.charge}
         status, answer = self.post("/v1/transfers", {**params, "amount": amount})
         if payment.transferred + amount > payment.captured:
             assert status == 400
             assert "must not exceed the source amount" in answer["error"]["message"]
-            return Transferred("tr_none", 0, destination)
+            return multiple()
         assert (status, answer["source_transaction"]) == (200, payment.charge)
         payment.transferred += amount
         self.books.platform -= amount
         self.books.accounts[destination] += amount
         return Transferred(answer["id"], amount, destination)
 
-    @rule(transfer=transfers, amount=AMOUNTS)
-    def reverse(self, transfer: Transferred, amount: int) -> None:
+    @rule(transfer=transfers, amount=AMOUNTS, edge=EDGES, short=st.booleans())
+    def reverse(self, transfer: Transferred, amount: int, edge: int | None, short: bool) -> None:
+        left = transfer.amount - transfer.reversed
+        if short:  # the account is one penny short of it
+            self.pay_out(transfer.destination, max(left - 1, 0))
+        amount = around(edge, left, amount)
         status, answer = self.post(f"/v1/transfers/{transfer.id}/reversals", {"amount": amount})
-        if transfer.id == "tr_none":
-            assert status == 404
-        elif transfer.reversed + amount > transfer.amount:
+        if transfer.reversed + amount > transfer.amount:
             assert status == 400
         elif amount > self.books.accounts[transfer.destination]:
             assert (status, answer["error"]["code"]) == (400, "balance_insufficient")
@@ -214,15 +241,29 @@ class SandboxMachine(RuleBasedStateMachine):
             return
         assert (status, answer["amount"]) == (200, left)
         payment.disputed = True
-        self.books.platform -= left
+        payment.dispute = answer["id"]
+        payment.disputed_amount = left
+        self.books.platform -= left + self.fee
         self.books.cardholders += left
 
-    @rule(account=st.sampled_from(ACCOUNTS))
-    def pay_out(self, account: str) -> None:
-        status, _ = self.control("accounts", {"id": account, "balance": {"gbp": 0}})
+    @rule(payment=payments, outcome=st.sampled_from(["won", "lost"]))
+    def decide(self, payment: Payment, outcome: str) -> None:
+        if not payment.dispute:
+            return
+        status, answer = self.control(f"disputes/{payment.dispute}/resolve", {"outcome": outcome})
+        assert (status, answer["status"]) == (200, outcome)
+        payment.dispute = ""
+        if outcome == "won":
+            payment.refundable = True
+            self.books.platform += payment.disputed_amount
+            self.books.cardholders -= payment.disputed_amount
+
+    @rule(account=st.sampled_from(ACCOUNTS), left=st.just(0))
+    def pay_out(self, account: str, left: int) -> None:
+        status, _ = self.control("accounts", {"id": account, "balance": {"gbp": left}})
         assert status == 200
-        self.books.banks += self.books.accounts[account]
-        self.books.accounts[account] = 0
+        self.books.banks += self.books.accounts[account] - left
+        self.books.accounts[account] = left
 
     @rule(seconds=st.integers(0, 3600))
     def pass_time(self, seconds: int) -> None:
@@ -288,6 +329,6 @@ class SandboxMachine(RuleBasedStateMachine):
 
 
 SandboxMachine.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=50, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestSandbox = SandboxMachine.TestCase
