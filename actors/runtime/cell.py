@@ -30,6 +30,17 @@ class OwnedCell:
         self.retry_s = 0.0
         self.to_load: dict[Address, Resident] = {}
         self.closing = False
+        self._proof = 0  # the commit number that has to be acknowledged before memory is trusted again
+
+    @property
+    def unproven(self) -> bool:
+        """True while another owner may have taken this cell without our noticing: nothing is answered from memory."""
+        return self.number < self._proof
+
+    def prove(self) -> None:
+        """Ask the journal, by a commit that leaves from now on (the one in flight may have been stored long ago),
+        whether this cell is still ours."""
+        self._proof = (self.number if self.commit is None else self.commit.number) + 1
 
     def resident(self, home: Address, kinds: tuple[ActorKind, ...]) -> Resident:
         """The resident of `home`, created in its loading state when it is not in memory."""
@@ -49,9 +60,10 @@ class OwnedCell:
         return part
 
     def next_commit(self, limits: Limits) -> Commit | None:
-        """Freeze what has accumulated as the next numbered commit; None when there is nothing to store."""
+        """Freeze what has accumulated as the next numbered commit, perhaps an empty one for the proof's sake; None when
+        there is nothing to store."""
         assert self.commit is None, "one commit in flight per cell"
-        if not self.accumulating:
+        if not self.accumulating and not self.unproven:
             return None
         if len(self.accumulating) <= limits.commit_groups_max:
             self.in_flight, self.accumulating = self.accumulating, {}

@@ -71,7 +71,9 @@ class Committer:
             for (owned, commit), result in zip(due, results, strict=True):
                 if self._host.cells.get(owned.cell) is owned:
                     self._settle(owned, commit, result)
-            if any(owned.accumulating and owned.commit is None for owned in self._host.cells.values()):
+            if any(
+                owned.commit is None and (owned.accumulating or owned.unproven) for owned in self._host.cells.values()
+            ):
                 self._dirty.set()
 
     def _commits_due(self) -> list[tuple[OwnedCell, Commit]]:

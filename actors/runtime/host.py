@@ -69,7 +69,7 @@ class HostCore:
         self.journal = journal
         self.wall = wall
         self.cells: dict[Cell, OwnedCell] = {}
-        self.lease = Lease(journal, owner, limits)
+        self.lease = Lease(journal, owner, limits, self._prove)
         self.notices = Notices(limits.watches_max)
         self.pending_residents = 0
         self.refusing = ""  # why new orders are refused now ("" while they are not)
@@ -114,8 +114,12 @@ class HostCore:
         """Take a cell over and resume what was under way in it. Raises JournalUnavailable."""
         if cell in self.cells:
             return
+        asked = asyncio.get_running_loop().time()
         ownership = await self.journal.acquire(cell, self.owner)
         self.cells[cell] = owned = OwnedCell(ownership)
+        if asyncio.get_running_loop().time() - asked >= self.limits.lease_lost_s:
+            owned.prove()  # the answer was so long on its way that the cell may have another owner by now
+            self.dirty()
         await self._redrive.resume(owned)
 
     async def disown(self, cell: Cell) -> None:
@@ -144,6 +148,14 @@ class HostCore:
             for work in resident.waiting:
                 work.answer(moved)
         self.notices.moved(list(owned.residents))
+
+    def _prove(self) -> None:
+        """The lease has lapsed: cells may have been given away, so nothing is answered from memory before the journal
+        has confirmed that they are ours."""
+        for owned in self.cells.values():
+            owned.prove()
+        if self.cells:
+            self.dirty()
 
     def lost(self, owned: OwnedCell) -> None:
         """Fenced: somebody else owns this cell."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from actors.runtime.limits import Limits
 from actors.runtime.ports import Journal, JournalUnavailable
@@ -16,12 +17,18 @@ log = logging.getLogger("dray.lease")
 
 class Lease:
     """Renewed every second; valid until `lease_lost_s` after the last successful renewal was *sent*, by the loop's
-    monotonic clock. A process that was paused wakes up with an invalid lease."""
+    monotonic clock. A process that was paused wakes up with an invalid lease.
 
-    def __init__(self, journal: Journal, owner: str, limits: Limits) -> None:
+    lapsed: called when the lease is valid again after it was not: meanwhile anything may have been given away.
+    """
+
+    def __init__(
+        self, journal: Journal, owner: str, limits: Limits, lapsed: Callable[[], None] = lambda: None
+    ) -> None:
         self._journal = journal
         self._owner = owner
         self._limits = limits
+        self._lapsed = lapsed
         self._valid_until = 0.0
         self._task: asyncio.Task[None] | None = None
         self.revoked = False  # set while the director says that this host may not answer
@@ -42,6 +49,8 @@ class Lease:
     async def _renew(self) -> None:
         sent = asyncio.get_running_loop().time()
         await self._journal.renew(self._owner, int(self._limits.lease_lost_s * 1000))
+        if asyncio.get_running_loop().time() >= self._valid_until:
+            self._lapsed()  # the renewal may have come to the journal after the end of the lease before
         self._valid_until = sent + self._limits.lease_lost_s
 
     async def _keep(self) -> None:

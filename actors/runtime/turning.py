@@ -110,12 +110,13 @@ class Turning:
         return True
 
     def _hold(self, resident: Resident, work: Work, reply: Reply) -> None:
-        """Give a reply no sooner than what it rests on is durable; without a commit, only under a valid lease."""
+        """Give a reply no sooner than what it rests on is durable; without a commit, only under a valid lease that has
+        not lapsed since the cell was last known to be ours."""
         if work.sink is None:
             return
         if resident.part is not None:
             resident.part.replies.append((work.sink, reply))
-        elif self._host.lease.valid():
+        elif self._host.lease.valid() and not (work.owned and work.owned.unproven):
             work.sink(reply)
         else:
             work.sink(Reply(Status.MOVED))

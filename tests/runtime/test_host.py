@@ -242,6 +242,41 @@ def test_a_read_without_a_valid_lease_is_not_answered_from_memory() -> None:
     in_town(story)
 
 
+def test_a_lease_that_was_lost_and_renewed_does_not_make_old_memory_fresh() -> None:
+    """A host that was cut off for longer than its lease, and whose cell has another owner, renews its lease first of
+    all when it is back; until the journal has confirmed the cell, it answers nothing from memory."""
+
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann", 5)
+        host = town.hosts["h0"]
+        cell = host.cell_of(ann)
+        host.journal.faults = lambda operation, _cell: (  # type: ignore[attr-defined]
+            Fault.LOST_REQUEST if operation == "renew" else Fault.NONE
+        )
+        while host.lease.valid():
+            await asyncio.sleep(0.01)
+        other = await town.start_host("h1", [])
+        await other.own(cell)
+        town.where[cell.shard] = "h1"
+        assert body(await (await town.another_router()).ask(ann, Deposit(amount=1)))["balance"] == 6
+        town.where[cell.shard] = "h0"  # what the first router goes by
+        host.journal.faults = lambda operation, _cell: (  # type: ignore[attr-defined]
+            Fault.LOST_REQUEST if operation == "commit" else Fault.NONE
+        )
+        while not host.lease.valid():
+            await asyncio.sleep(0.01)
+        read = asyncio.ensure_future(town.router.read(ann))
+        await asyncio.sleep(0.1)
+        assert not read.done()
+        host.journal.faults = None  # type: ignore[attr-defined]
+        await asyncio.sleep(0.1)
+        assert cell not in host.cells  # the journal has told it
+        town.where[cell.shard] = "h1"
+        assert body(await read)["balance"] == 6
+
+    in_town(story, limits=replace(LIMITS, lease_lost_s=0.1, lease_renew_s=0.02, commit_retry_s=0.01))
+
+
 def test_a_full_host_refuses_new_work_and_goes_on_with_the_old() -> None:
     async def story(town: Town) -> None:
         ann = await opened(town, "ann", 5)

@@ -243,6 +243,13 @@ class Town:
             self.transport, self, name=name, shards=SHARDS, wall=self.wall, homes=homes, limits=self.limits
         )
 
+    async def another_router(self) -> Router:
+        """A second gateway, which knows the placement of this moment."""
+        router = self._router(f"gateway{len(self._routers)}")
+        self._routers.append(router)
+        await router.start()
+        return router
+
     def wall(self) -> int:
         return self.now
 
