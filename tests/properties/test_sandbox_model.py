@@ -45,6 +45,7 @@ class Payment:
     dispute: str = ""  # while it is undecided
     disputed_amount: int = 0
     refundable: bool = False  # again, after a dispute was won
+    transfers: list[Transferred] = field(default_factory=list)
 
 
 @dataclass
@@ -105,7 +106,6 @@ class SandboxMachine(RuleBasedStateMachine):
 
     holds = Bundle("holds")
     payments = Bundle("payments")
-    transfers = Bundle("transfers")
 
     def __init__(self) -> None:
         super().__init__()
@@ -200,30 +200,35 @@ class SandboxMachine(RuleBasedStateMachine):
         self.books.platform -= amount
         self.books.cardholders += amount
 
-    @rule(target=transfers, payment=payments, amount=AMOUNTS, edge=EDGES, destination=st.sampled_from(ACCOUNTS))
-    def transfer(self, payment: Payment, amount: int, edge: int | None, destination: str) -> Any:
+    @rule(payment=payments, amount=AMOUNTS, edge=EDGES, destination=st.sampled_from(ACCOUNTS))
+    def transfer(self, payment: Payment, amount: int, edge: int | None, destination: str) -> None:
         amount = around(edge, payment.captured - payment.transferred, amount)
         params = {"currency": "gbp", "destination": destination, "source_transaction": payment.charge}
         status, answer = self.post("/v1/transfers", {**params, "amount": amount})
         if payment.transferred + amount > payment.captured:
             assert status == 400
             assert "must not exceed the source amount" in answer["error"]["message"]
-            return multiple()
+            return
         assert (status, answer["source_transaction"]) == (200, payment.charge)
         payment.transferred += amount
         self.books.platform -= amount
         self.books.accounts[destination] += amount
-        return Transferred(answer["id"], amount, destination)
+        payment.transfers.append(Transferred(answer["id"], amount, destination))
 
-    @rule(transfer=transfers, amount=AMOUNTS, edge=EDGES, short=st.booleans())
-    def reverse(self, transfer: Transferred, amount: int, edge: int | None, short: bool) -> None:
+    @rule(payment=payments, amount=AMOUNTS, edge=EDGES, short=st.booleans())
+    def reverse(self, payment: Payment, amount: int, edge: int | None, short: bool) -> None:
+        if not payment.transfers:
+            self.transfer(payment, payment.captured, None, "acct_a")
+        transfer = payment.transfers[-1]
         left = transfer.amount - transfer.reversed
         if short:  # the account is one penny short of it
             self.pay_out(transfer.destination, max(left - 1, 0))
         amount = around(edge, left, amount)
         status, answer = self.post(f"/v1/transfers/{transfer.id}/reversals", {"amount": amount})
-        if transfer.reversed + amount > transfer.amount:
-            assert status == 400
+        if left == 0:
+            assert (status, answer["error"]["param"]) == (400, "id")
+        elif amount > left:
+            assert (status, answer["error"]["param"]) == (400, "amount")
         elif amount > self.books.accounts[transfer.destination]:
             assert (status, answer["error"]["code"]) == (400, "balance_insufficient")
         else:
