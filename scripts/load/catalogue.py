@@ -20,6 +20,7 @@ RETAILER = "acme"
 BRANDS = 5
 SPLIT = {"brand": 1_000, "supplier": 7_000, "retailer": 1_000}  # the platform keeps 1,000
 REGULAR, SHORT, FULL, MANUAL = "regular", "short", "full", "manual"
+FULL_SUPPLIER, MANUAL_SUPPLIER = "load-full", "load-manual"
 STOCK_MAX = 1_000_000_000
 SETUP_AT_A_TIME = 32
 
@@ -65,8 +66,8 @@ def drawn(plan: Plan, keys: Keys, run: str) -> Catalogue:
     else:
         regular = [product(REGULAR, n, f"load-s{n % plan.suppliers:02d}") for n in range(plan.skus)]
     return Catalogue(
-        keys.retailers[RETAILER], keys.ops, regular, product(SHORT, 0, "load-s00"), product(FULL, 0, "load-full"),
-        product(MANUAL, 0, "load-manual"),
+        keys.retailers[RETAILER], keys.ops, regular, product(SHORT, 0, "load-s00"), product(FULL, 0, FULL_SUPPLIER),
+        product(MANUAL, 0, MANUAL_SUPPLIER),
     )  # fmt: skip
 
 
@@ -75,15 +76,15 @@ async def make(client: Client, catalogue: Catalogue, plan: Plan, state: RunState
     accounts = has_accounts(state)
     suppliers = {product.supplier for product in catalogue.regular} | {"load-s00"}
     brands = [f"load-b{number}" for number in range(BRANDS)]
-    await make_accounts(state, [account(name) for name in (RETAILER, "load-full", "load-manual", *suppliers, *brands)])
-    parties = [
+    await make_accounts(state, [account(name) for name in (RETAILER, FULL_SUPPLIER, MANUAL_SUPPLIER, *suppliers, *brands)])
+    parties: list[tuple[str, dict[str, Any]]] = [
         (f"/v1/{kind}/{name}", {"name": name, "stripe_account": account(name) if accounts else None, **more})
         for kind, name, more in [
             ("retailers", RETAILER, {}),
             *(("brands", name, {}) for name in brands),
             *(("suppliers", name, {"mode": "auto"}) for name in sorted(suppliers)),
-            ("suppliers", "load-full", {"mode": "auto", "daily_capacity": 0}),
-            ("suppliers", "load-manual", {"mode": "manual"}),
+            ("suppliers", FULL_SUPPLIER, {"mode": "auto", "daily_capacity": 0}),
+            ("suppliers", MANUAL_SUPPLIER, {"mode": "manual"}),
         ]
     ]
     await asyncio.gather(*(client.put(catalogue.ops_key, path, body) for path, body in parties))

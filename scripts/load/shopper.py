@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 import orjson
 
-from scripts.load.catalogue import MANUAL
+from scripts.load.catalogue import MANUAL, MANUAL_SUPPLIER
 from scripts.load.latencies import Latencies
 from scripts.load.orders import CANCELLED, Commands, Request
 from scripts.load.receipts import Receipt, ReceiptBook
 from scripts.load.wire import Answer, NoAnswer, Pool, header
 
-SENT_AGAIN = frozenset({409, 500, 502, 503, 504})
-"""Whether the order exists is not known (or its key is in flight): the same request with the same key will tell."""
+SENT_AGAIN = frozenset({500, 502, 503, 504})
+"""What came of the request is not known: the same one with the same key will tell."""
 
 PATIENCE_S = 120.0
 PAUSE_FIRST_S, PAUSE_MAX_S = 0.05, 1.0
@@ -130,7 +130,11 @@ class Shopper:
             if answer is None or answer.status != 200:
                 return
             view = orjson.loads(answer.body)
-            offered = [part["task"] for part in view["consignments"] if part["task_status"] == "offered"]
+            offered = [
+                part["task"]
+                for part in view["consignments"]
+                if part["task_status"] == "offered" and part["supplier"] == MANUAL_SUPPLIER
+            ]
             if view["status"] not in RUNNING:
                 return
             for task in offered:
