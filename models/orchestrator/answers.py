@@ -240,7 +240,8 @@ def _stock_settled(saga: Saga, command: StockAnswered, intent: Intent) -> Accept
 def _noted(saga: Saga, intent: Intent) -> Accepted:
     """Settled with nothing for the order to record: the saga goes on when nothing else is under way, or when what was
     sold has to come back: a restock waits for its confirmation."""
-    go_on = len(saga.intents) == 1 or (intent.step == "confirm" and saga.phase == "compensating")
+    sold = intent.step == "confirm" and saga.phase == "compensating" and not _others(saga, intent)
+    go_on = sold or len(saga.intents) == 1
     return _settle(saga, intent, *((order_commands.Proceed(),) if go_on else ()))
 
 

@@ -191,7 +191,7 @@ def _resume(saga: Saga, command: Resume) -> Decision:
 def _nudge(turn: Turn, at: Millis) -> Saga:
     """Something has happened at Stripe: look at once at what nobody knows the outcome of."""
     for name, intent in turn.saga.intents.items():
-        if intent.waiting and intent.unsure:
+        if intent.waiting and intent.unsure and name not in turn.saga.results:
             turn.add(_again(intent, at, lookup=True))
             turn.leave(name)
     return turn.saga

@@ -10,7 +10,7 @@ from models.decision import Millis
 from models.orchestrator.messages import Params
 from models.orchestrator.state import Intent, Saga
 from models.orchestrator.tables import COLLECT_EVERY_MS, HOLD_MARGIN_MS
-from models.order.state import PLATFORM, Consignment, Order, withheld
+from models.order.state import PLATFORM, Consignment, Order, Return, withheld
 
 SOLD = frozenset({"confirmed", "in_production", "cancellation_requested", "dispatched", "delivered"})
 """A consignment whose reserved stock is sold."""
@@ -90,49 +90,56 @@ def _stock(steps: Plan, order: Order, consignment: Consignment) -> None:
             for sku, units in consignment.units.items():
                 steps.want(f"reserve:{sku}", {"quantity": units})
         return
+    kept = _kept(order, consignment)
     if not consignment.live:
-        for sku, units in consignment.units.items():
-            _give_back(steps, order, consignment, sku, units)
-        return
-    if consignment.dropped:
         for sku in consignment.units:
-            if not _kept(order, consignment, sku):
+            _give_back(steps, sku, kept.get(sku, 0))
+    else:
+        for sku in consignment.units:
+            if sku not in kept:
                 steps.want(f"release:{sku}", {})
-    if status in SOLD:
-        for sku, units in consignment.units.items():
-            kept = _kept(order, consignment, sku) if consignment.dropped else units
-            if kept:
+            elif status in SOLD:
                 steps.want(f"confirm:{sku}", {})
-            if kept and (order.returns or kept < units) and f"confirm:{sku}" in steps.saga.done:
-                _restock(steps, order, consignment, sku, units - kept)
+    if kept is not consignment.units:
+        for sku, units in consignment.units.items():
+            if f"confirm:{sku}" in steps.saga.done and kept[sku] < units:
+                steps.want(f"restock:{sku}/dropped", {"quantity": units - kept[sku]})
+    for found in order.returns:
+        if found.restock and found.consignment == consignment.number:
+            _restock(steps, order, found)
 
 
-def _give_back(steps: Plan, order: Order, consignment: Consignment, sku: str, units: int) -> None:
+def _kept(order: Order, consignment: Consignment) -> dict[str, int]:
+    """Units by SKU on the lines that the supplier has not dropped."""
+    if not consignment.dropped:
+        return consignment.units
+    kept: dict[str, int] = {}
+    dropped = set(consignment.dropped)
+    for number in consignment.lines:
+        if number not in dropped:
+            line = order.lines[number - 1]
+            kept[line.sku] = kept.get(line.sku, 0) + line.quantity
+    return kept
+
+
+def _give_back(steps: Plan, sku: str, kept: int) -> None:
     """The consignment has ended: what was sold is restocked, what was reserved, or may be, is released."""
     if f"confirm:{sku}" in steps.saga.done:
-        kept = _kept(order, consignment, sku)
-        _restock(steps, order, consignment, sku, units - kept)
         steps.want(f"restock:{sku}/cancel", {"quantity": kept})
     elif not steps.under_way(f"confirm:{sku}") and steps.begun(f"reserve:{sku}"):
         steps.drop(f"reserve:{sku}")
         steps.want(f"release:{sku}", {})
 
 
-def _restock(steps: Plan, order: Order, consignment: Consignment, sku: str, dropped: int) -> None:
-    """Put back what the supplier dropped, and what was returned in a condition to be sold again."""
-    if dropped:
-        steps.want(f"restock:{sku}/dropped", {"quantity": dropped})
-    for found in order.returns:
-        if found.restock and found.consignment == consignment.number:
-            units = sum(quantity for id_, quantity in found.lines if order.lines[int(id_) - 1].sku == sku)
-            if units:
-                steps.want(f"restock:{sku}/{_last(found.id)}", {"quantity": units})
-
-
-def _kept(order: Order, consignment: Consignment, sku: str) -> int:
-    """Units of the SKU on lines that the supplier has not dropped."""
-    lines = (order.lines[n - 1] for n in consignment.lines if n not in consignment.dropped)
-    return sum(line.quantity for line in lines if line.sku == sku)
+def _restock(steps: Plan, order: Order, found: Return) -> None:
+    """Put back what was returned in a condition to be sold again, once its sale is confirmed."""
+    back: dict[str, int] = {}
+    for line_id, quantity in found.lines:
+        sku = order.lines[int(line_id) - 1].sku
+        back[sku] = back.get(sku, 0) + quantity
+    for sku, units in back.items():
+        if f"confirm:{sku}" in steps.saga.done:
+            steps.want(f"restock:{sku}/{_last(found.id)}", {"quantity": units})
 
 
 def _payment(steps: Plan, order: Order) -> None:
