@@ -18,7 +18,7 @@ from scripts.simulation.trace import Trace
 from scripts.simulation.virtual_loop import Process, VirtualLoop
 
 CLOSED_S = 0.05  # until a closed connection is noticed
-HEARTBEAT_S = 0.5
+HEARTBEAT_S = 1.0
 SILENCE_S = 2.0
 
 

@@ -29,19 +29,25 @@ from scripts.simulation.payments import Counter, LinePayments
 from scripts.simulation.scenario import scenario
 from scripts.simulation.shoppers import People
 from scripts.simulation.trace import Trace
-from scripts.simulation.virtual_loop import Process, Stalled, VirtualLoop
+from scripts.simulation.virtual_loop import START_S, Endless, Process, Stalled, VirtualLoop
 from scripts.simulation.weather import CALM, Weather, storm
 
-LATEST_S = 20.0
+LATEST_S = 15.0
 """Longer than any message, request or payment can be on its way."""
+
+STILL_S = 4.0
+"""When nothing has happened for so long, and something is left, it waits for its time."""
 
 REST_S_MAX = 900.0
 """Virtual seconds that a healed world gets to come to rest."""
 
+ROUNDS_MAX = 500_000
+"""Ten times what the longest good run takes."""
+
 SIMULATED_LIMITS = replace(
     LIMITS,
-    due_poll_s=0.5,
-    router_sweep_s=0.5,
+    due_poll_s=1.0,
+    router_sweep_s=1.0,
     resident_idle_s=4.0,
     resident_actors_max=30,
     load_batch_actors_max=8,
@@ -74,10 +80,15 @@ def simulate(seed: int, *, keep_trace: bool = False) -> Verdict:
     collecting = gc.isenabled()
     gc.disable()  # when destructors run must not depend on what ran before
     muted = _mute()
-    loop = VirtualLoop()
+    loop = VirtualLoop(ROUNDS_MAX)
     asyncio.set_event_loop(loop)
     try:
-        return loop.run_until_complete(_World(loop, seed, keep_trace).run())
+        world = _World(loop, seed, keep_trace)
+        try:
+            loop.run_until_complete(world.run())
+        except (Stalled, Endless) as error:
+            world.problems.append(f"A10: {error}")
+        return world.verdict()
     finally:
         _bury(loop)
         asyncio.set_event_loop(None)
@@ -113,6 +124,7 @@ class _World:
         self._seed = seed
         self.plan = scenario(random("scenario"))
         self.storm = storm(random("weather"))
+        self.problems: list[str] = []
         self.trace = Trace(keep_trace)
         self.clock = WallClock(loop)
         self.network = Network(loop, random("network"), self.trace)
@@ -164,8 +176,7 @@ class _World:
     def _runners(self, process: Process) -> dict[str, EffectRunner]:
         return {"payments": LinePayments(self.counter, process, lambda answer: PaymentAnswered(answer=answer))}
 
-    async def run(self) -> Verdict:
-        problems = []
+    async def run(self) -> None:
         try:
             self.chaos.start_all()
             await self.people.open_shop()
@@ -178,12 +189,15 @@ class _World:
             self.chaos.heal()
             await lives
             if not await self._rest():
-                problems.append(f"A10: no rest within {REST_S_MAX:.0f} s")
-        except (Impatient, Stalled) as error:
-            problems.append(f"A10: {error}")
+                self.problems.append(f"A10: no rest within {REST_S_MAX:.0f} s")
+        except Impatient as error:
+            self.problems.append(f"A10: {error}")
         except Vanished as error:
-            problems.append(f"A1: {error}")
-        problems += [f"A10: {accident}" for accident in self._loop.accidents]
+            self.problems.append(f"A1: {error}")
+
+    def verdict(self) -> Verdict:
+        """Judge what there is."""
+        problems = [*self.problems, *(f"A10: {accident}" for accident in self._loop.accidents)]
         problems += invariants.judge(self._evidence())
         return Verdict(
             self._seed,
@@ -191,7 +205,7 @@ class _World:
             self.trace.digest(),
             self.trace.events,
             len(self.history.kind("order")),
-            self._loop.time(),
+            self._loop.time() - START_S,
             tuple(self.trace.lines),
         )
 
@@ -210,9 +224,9 @@ class _World:
             now = (sum(map(len, self.history.of.values())), len(left))
             if now != before:
                 before, still_since_s = now, self._loop.time()
-            elif self._loop.time() - still_since_s >= LATEST_S:
-                if not left:
-                    return True
+            elif not left and self._loop.time() - still_since_s >= LATEST_S:
+                return True
+            elif left and self._loop.time() - still_since_s >= STILL_S:
                 self.clock.jump(max(0.0, (min(due.at for _, due in left) - self.clock.now()) / 1000))
                 still_since_s = self._loop.time()
         return False

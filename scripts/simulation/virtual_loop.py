@@ -27,6 +27,10 @@ class Stalled(Exception):
     """Nothing is ready and no timer is set: whoever is awaited will never come."""
 
 
+class Endless(Exception):
+    """Something keeps the loop busy without getting anywhere."""
+
+
 class State(StrEnum):
     RUNNING = "running"
     PAUSED = "paused"
@@ -91,10 +95,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
     """An asyncio event loop on virtual time: no I/O, no threads, no wall clock, and ties broken by order of asking.
 
     outside: the context of what belongs to no process: the network, the disk, the bank.
+    rounds:  how often callbacks have been run; raises Endless out of `run_until_complete` beyond `rounds_max`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rounds_max: int) -> None:
         super().__init__()
+        self.rounds = 0
+        self._rounds_max = rounds_max
         self.outside = Context()
         self.accidents: list[str] = []  # what asyncio would have logged: exceptions that nobody awaited
         self._now_s = START_S
@@ -133,6 +140,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """One round: the whole of BaseEventLoop's scheduling, which is private but has kept this name and meaning
         since Python 3.4."""
         ready = self._ready
+        self.rounds += 1
+        if self.rounds > self._rounds_max:
+            raise Endless(f"no end after {self._rounds_max} rounds")
         if not ready:
             self._advance()
         for _ in range(len(ready)):

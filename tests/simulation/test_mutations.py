@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from actors.runtime import resident, turn, turning
+from actors.runtime.cell import OwnedCell
 from actors.runtime.committer import Committer
 from actors.runtime.host import HostCore
 from actors.runtime.lease import Lease
@@ -115,8 +116,9 @@ def failed_commits_taken_for_stored(patch: Patch) -> None:
 
 
 def reads_without_a_lease(patch: Patch) -> None:
-    """A host that was paused answers from its old memory."""
+    """A host that was paused or cut off answers from its old memory."""
     patch.setattr(Lease, "valid", lambda _self: True)
+    patch.setattr(OwnedCell, "prove", lambda _self: None)
 
 
 def command_ids_forgotten(patch: Patch) -> None:
