@@ -98,7 +98,9 @@ class Reach:
 
     def __init__(self, spec: Mapping[str, Any], name: str) -> None:
         self.transport = RayTransport()
-        self.directory = PlacementLink(ray_cluster.DirectorFinder(), gone=self.transport.gone)
+        self.directory = PlacementLink(
+            ray_cluster.find_director, gone=self.transport.gone, back=self.transport.back
+        )
         self.router = Router(
             self.transport,
             self.directory,
@@ -144,7 +146,7 @@ class Hosted:
             on_lost=self._lost,
             on_foreign=self._wake,
         )
-        self.link = HostLink(self.core, name, ray_cluster.DirectorFinder(), cell=cell)
+        self.link = HostLink(self.core, name, ray_cluster.find_director, cell=cell)
         self._waking: dict[Cell, asyncio.Task[None]] = {}
 
     async def open(self) -> None:

@@ -70,7 +70,7 @@ def _add_hosts(director: Any, spec: Spec, count: int) -> list[str]:
 
 async def _leave(hosts: list[str]) -> None:
     """Let this node's hosts hand over what they own, and end them."""
-    link = PlacementLink(ray_cluster.DirectorFinder())
+    link = PlacementLink(ray_cluster.find_director)
     link.start()
     try:
         await link.placement()

@@ -28,7 +28,7 @@ async def ask_director(settings: Settings, question: Mapping[str, Any], timeout_
         from actors.adapters import ray_cluster
 
         ray_cluster.join(state.ray)
-        resolve = ray_cluster.DirectorFinder()
+        resolve = ray_cluster.find_director
     link = PlacementLink(resolve)
     link.start()
     try:

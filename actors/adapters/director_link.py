@@ -19,7 +19,8 @@ from actors.runtime.ports import Cell, HostUnavailable
 log = logging.getLogger("dray.link")
 
 LINE_BYTES_MAX = 8 * 1024 * 1024
-CONNECT_TIMEOUT_S = 2.0
+RESOLVE_TIMEOUT_S = 2.0
+CONNECT_TIMEOUT_S = 1.0
 RETRY_FIRST_S = 0.05
 RETRY_MAX_S = 1.0
 
@@ -76,6 +77,7 @@ class DirectorLink:
         self._hear = hear
         self._down = down
         self._absent = absent
+        self._endpoint: Endpoint | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -121,8 +123,21 @@ class DirectorLink:
             await asyncio.sleep(0)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+        """To where the director was, if it was anywhere; else to where it is now, which may take a while to learn."""
+        if self._endpoint is not None:
+            try:
+                return await self._open(self._endpoint)
+            except (OSError, TimeoutError):
+                self._endpoint = None
+                self._absent()
+        async with asyncio.timeout(RESOLVE_TIMEOUT_S):
             endpoint = await self._resolve()
+        opened = await self._open(endpoint)
+        self._endpoint = endpoint
+        return opened
+
+    async def _open(self, endpoint: Endpoint) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
             reader, writer = await asyncio.open_connection(endpoint.address, endpoint.port, limit=LINE_BYTES_MAX)
         writer.write(encode({**self._hello(), "token": endpoint.token}))
         self._writer = writer

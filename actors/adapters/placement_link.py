@@ -19,7 +19,8 @@ HOST_OF_TIMEOUT_S = 30.0  # a host of its own takes a second to start, and many 
 class PlacementLink:
     """The newest placement, and hosts for dedicated cells on demand.
 
-    changed: called with every new placement. gone: called with the name of a host whose process is no more.
+    changed: called with every new placement.
+    gone:    called with the name of a host whose process is no more; back: when there is one of that name (again).
     """
 
     def __init__(
@@ -28,9 +29,11 @@ class PlacementLink:
         *,
         changed: Callable[[Placement], None] = lambda _placement: None,
         gone: Callable[[str], None] = lambda _host: None,
+        back: Callable[[str], None] = lambda _host: None,
     ) -> None:
         self.changed = changed
         self._gone = gone
+        self._back = back
         self._link = DirectorLink(resolve, lambda: {"hello": "watcher"}, self._hear, down=self._down)
         self._placement: Placement | None = None
         self._first = asyncio.Event()
@@ -88,6 +91,9 @@ class PlacementLink:
                 for host, owner in before.items():
                     if owners.get(host) != owner:
                         self._gone(host)
+                for host, owner in owners.items():
+                    if before.get(host) != owner:
+                        self._back(host)
             case {"answer": number}:
                 future = self._requests.get(number)
                 if future is not None and not future.done():

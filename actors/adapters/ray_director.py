@@ -13,7 +13,7 @@ from typing import Any
 import ray
 
 from actors.adapters.director_server import DirectorServer
-from actors.adapters.ray_cluster import DIRECTOR, HOST_PREFIX, NAMESPACE, load, node_address, or_start_again, outrank
+from actors.adapters.ray_cluster import DIRECTOR, HOST_PREFIX, NAMESPACE, load, node_address, or_start_again, outrank, publish_director
 from actors.adapters.ray_hosts import RaySpawner
 
 log = logging.getLogger("dray.director")
@@ -39,6 +39,7 @@ class DirectorActor:
                 spawner=self._spawner, dedicated=spec["dedicated"],
             )  # fmt: skip
             self._endpoint = await self._server.start(node_address())
+            await publish_director(self._endpoint)
             if spec["endpoint_file"]:
                 _write_private(Path(spec["endpoint_file"]), json.dumps(self._endpoint))
         self._keeping = asyncio.get_running_loop().create_task(self._keep_hosts())

@@ -17,14 +17,18 @@ _Answer = asyncio.Future[bytes]
 class RayTransport:
     """Calls hosts by name.
 
-    Ray tells a caller only after a second or more that an actor's process was killed; `gone` tells at once.
+    Ray tells a caller only after a second or more that an actor's process was killed; `gone` tells at once. And calls
+    of an actor that Ray is restarting hold up the calls of all others: until `back`, a host that has gone is not called.
     """
 
     def __init__(self) -> None:
         self._handles: dict[str, Any] = {}
         self._calls: dict[str, set[_Answer]] = {}
+        self._gone: set[str] = set()
 
     async def deliver(self, host: str, batch: bytes) -> bytes:
+        if host in self._gone:
+            raise HostUnavailable(f"{host} is being started again")
         handle = self._handles.get(host)
         if handle is None:
             handle = self._handles[host] = await asyncio.to_thread(find, host)
@@ -48,9 +52,14 @@ class RayTransport:
 
     def gone(self, host: str) -> None:
         """The process behind `host` is no more: whether calls under way were taken is unknown."""
+        self._gone.add(host)
         for answer in self._calls.get(host, ()):
             if not answer.done():
                 answer.set_exception(HostUnavailable(f"{host} has died"))
+
+    def back(self, host: str) -> None:
+        """There is a process behind `host` (again)."""
+        self._gone.discard(host)
 
 
 def _settle(answer: _Answer, done: Future[bytes]) -> None:
