@@ -29,6 +29,7 @@ from scripts.sandbox.store import Store, Work
 from scripts.sandbox.wire import Reply, Request
 
 REQUESTS_KEPT = 1_000
+FORM_KEPT_BYTES = 2_000
 _ACCOUNT_AWARE = frozenset(("GET /v1/balance", "GET /v1/account"))
 
 
@@ -92,6 +93,8 @@ class Api:
             raise
         counts = self.served.setdefault(endpoint.name if endpoint is not None else "unknown", {})
         counts[reply.status] = counts.get(reply.status, 0) + 1
+        if len(request.form) > FORM_KEPT_BYTES:
+            request = request._replace(form=request.form[:FORM_KEPT_BYTES])
         self.recent.append(Served(request, reply.status, reply.closed, (perf_counter() - started) * 1000))
         if reply.closed:
             await wire.drop(scope)

@@ -152,9 +152,11 @@ def serve(options: Options) -> None:
     listening = listen(options.host, options.port)
     host = f"[{options.host}]" if ":" in options.host else options.host
     url = f"http://{host}:{listening.getsockname()[1]}"
+    gc.disable()  # reading the log makes no garbage, but millions of objects to look through
     sandbox = Sandbox(replace(options, settings=replace(options.settings, base_url=url)))
-    gc.freeze()  # what was recovered is not garbage
+    gc.freeze()
     gc.set_threshold(100_000, 50, 100)  # records hold no cycles: look for garbage seldom, the heap is large
+    gc.enable()
     if sandbox.recovered:
         print(f"recovered {sandbox.recovered} log items", file=sys.stderr)
 

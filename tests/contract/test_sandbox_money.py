@@ -181,6 +181,27 @@ def test_balance_transactions_tell_the_platforms_story(sandbox: Server) -> None:
     assert [e.id for e in sandbox.v1.balance_transactions.list({"type": "transfer"}).data] == [listed[1].id]
 
 
+def test_lists_and_answers_expand(sandbox: Server) -> None:
+    intent = sandbox.paid(2000, transfer_group="ord_1")
+    made = transfer(sandbox, intent.latest_charge, 600, expand=["destination", "source_transaction.payment_intent"])
+    assert made.destination.id == "acct_a"  # type: ignore[union-attr]
+    assert made.source_transaction.payment_intent.id == intent.id  # type: ignore[union-attr]
+    [listed] = sandbox.v1.transfers.list({"expand": ["data.balance_transaction.source", "data.destination"]}).data
+    assert listed.balance_transaction.source.id == made.id  # type: ignore[union-attr]
+    assert listed.destination.object == "account"  # type: ignore[union-attr]
+    [charge] = sandbox.v1.charges.list({"expand": ["data.refunds.data.balance_transaction"]}).data
+    assert charge.refunds.data == []  # type: ignore[union-attr]
+    wrong: list[Any] = ["balance_transaction", "data.amount", "data.colour", "data.destination.email"]
+    for path in wrong:
+        with pytest.raises(stripe.InvalidRequestError) as refused:
+            sandbox.v1.transfers.list({"expand": [path]})
+        assert str(refused.value.user_message) == f"This property cannot be expanded ({path})."
+    unheard: Any = {"payment_intent": intent.id}
+    with pytest.raises(stripe.InvalidRequestError) as unknown:
+        sandbox.v1.transfers.list(unheard)
+    assert unknown.value.code == "parameter_unknown"
+
+
 def test_fees_are_taken_if_asked_for() -> None:
     with serving("--fee-bps", "150", "--fee-fixed", "20") as sandbox:
         intent = sandbox.hold()
