@@ -32,6 +32,9 @@ STATUS_TIMEOUT_S = 3.0
 DRAIN_TIMEOUT_S = 60.0
 DEDICATED_IDLE_S = 600.0
 SPAWNS_AT_ONCE_MAX = 4
+REPORT_WITHIN_S = 10.0
+DEDICATED_HOSTS_MAX = 100  # 80 MB each
+DEDICATED_SPARED_S = 2.0  # a host that had something to do so lately is not ended to make room for another
 
 
 class Spawner(Protocol):
@@ -54,6 +57,7 @@ class _Peer:
     host: str = ""
     owner: str = ""
     dedicated: bool = False
+    idle_s: float = 0.0
     seen_at: float = 0.0
     asked: dict[int, asyncio.Future[Any]] = field(default_factory=dict)
 
@@ -71,7 +75,7 @@ class DirectorServer:
 
     def __init__(
         self, shards: int, hosts: int, *, journal: Journal, spawner: Spawner, dedicated: Sequence[str] = (),
-        dedicated_idle_s: float = DEDICATED_IDLE_S,
+        dedicated_idle_s: float = DEDICATED_IDLE_S, dedicated_hosts_max: int = DEDICATED_HOSTS_MAX,
     ) -> None:  # fmt: skip
         self.director = Director(
             shards, hosts, version=time.time_ns() // 1_000_000, now=time.monotonic(), dedicated=dedicated
@@ -79,6 +83,7 @@ class DirectorServer:
         self._journal = journal
         self._spawner = spawner
         self._dedicated_idle_s = dedicated_idle_s
+        self._dedicated_hosts_max = dedicated_hosts_max
         self._hosts: dict[str, _Peer] = {}
         self._watchers: set[_Peer] = set()
         self._connections: set[asyncio.Task[None]] = set()
@@ -158,6 +163,7 @@ class DirectorServer:
         now = time.monotonic()
         match message:
             case {"beat": {"idle_s": idle_s}}:
+                peer.idle_s = idle_s
                 if peer.dedicated and idle_s > self._dedicated_idle_s:
                     self._carry_out(self.director.drain(peer.host))
             case {"owned": cells}:
@@ -208,13 +214,15 @@ class DirectorServer:
             peer.say(message)
 
     async def _spawn(self, cell: Cell) -> None:
+        """Have a host started. If it cannot be, or does not report, the next who looks for the cell orders it again."""
         try:
             async with self._spawning:
                 await self._spawner.spawn(cell)
-        except Exception:  # whatever the vendor says: the next who looks for the cell orders it again
+        except Exception:  # whatever the vendor says
             log.exception("no host for %s", cell.actor)
-            self.director.not_spawned(cell)
-            self._carry_out([])
+        else:
+            await asyncio.sleep(REPORT_WITHIN_S)
+        self.director.not_spawned(cell)
 
     def _placement(self) -> Message:
         placement = self.director.placement()
@@ -267,19 +275,33 @@ class DirectorServer:
     async def _host_of(self, cell: Cell) -> str:
         async with asyncio.timeout(HOST_OF_TIMEOUT_S):
             while not (host := self.director.host_of(cell)):
-                changed = self._changed
-                orders = self.director.wanted(cell)
-                if orders:
-                    self._carry_out(orders)
-                else:
-                    await changed.wait()
+                if self._make_room(cell):
+                    self._carry_out(self.director.wanted(cell))
+                await self._next_change()
         return host
+
+    def _make_room(self, cell: Cell) -> bool:
+        """True if there may be one more dedicated host, or there is this one already; else the idlest of them ends,
+        so that there will be."""
+        dedicated = [peer for peer in self._hosts.values() if peer.dedicated]
+        if cell.actor in self._hosts or len(dedicated) + self.director.ordered() < self._dedicated_hosts_max:
+            return True
+        idlest = max(dedicated, key=lambda peer: peer.idle_s, default=None)
+        if idlest is not None and idlest.idle_s >= DEDICATED_SPARED_S:
+            self._carry_out(self.director.drain(idlest.host))
+        return False
+
+    async def _next_change(self) -> None:
+        """Until something has happened, or might have: hosts grow idle without a word."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TICK_S):
+                await self._changed.wait()
 
     async def _drain(self, host: str) -> bool:
         self._carry_out(self.director.drain(host))
         async with asyncio.timeout(DRAIN_TIMEOUT_S):
             while host in self.director.hosts:
-                await self._changed.wait()
+                await self._next_change()
         return True
 
     async def _status(self) -> Message:

@@ -13,7 +13,16 @@ from typing import Any
 import ray
 
 from actors.adapters.director_server import DirectorServer
-from actors.adapters.ray_cluster import DIRECTOR, HOST_PREFIX, NAMESPACE, load, node_address, or_start_again, outrank, publish_director
+from actors.adapters.ray_cluster import (
+    DIRECTOR,
+    HOST_PREFIX,
+    NAMESPACE,
+    load,
+    node_address,
+    or_start_again,
+    outrank,
+    publish_director,
+)
 from actors.adapters.ray_hosts import RaySpawner
 
 log = logging.getLogger("dray.director")

@@ -7,6 +7,7 @@ repeat means. What they host is built by a factory that is named by its path.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from actors.adapters.ray_cluster import HOST_PREFIX, NAMESPACE, find, load, or_start_again, outrank
 from actors.runtime.ports import Cell, HostUnavailable
 
+END_LOOK_S = 0.1
+END_LOOKS_MAX = 50
 CALLS_AT_ONCE_MAX = 10_000  # lingering calls of many gateways must not keep batches out
 
 
@@ -46,7 +49,7 @@ class RaySpawner:
     def __init__(self, factory: str, spec: Mapping[str, Any]) -> None:
         self._factory = factory
         self._spec = dict(spec)
-        self.retired: set[str] = set()
+        self.retired: set[str] = set()  # pooled hosts that are not to be started again
 
     async def spawn(self, cell: Cell) -> None:
         await asyncio.to_thread(self._start, cell.actor, (cell.shard, cell.actor), "SPREAD")
@@ -59,7 +62,8 @@ class RaySpawner:
         return name
 
     async def retire(self, host: str) -> None:
-        self.retired.add(host)
+        if host.startswith(HOST_PREFIX):
+            self.retired.add(host)
         await asyncio.to_thread(self._end, host)
 
     def _start(self, name: str, cell: tuple[int, str] | None, where: Any) -> None:
@@ -71,13 +75,18 @@ class RaySpawner:
             num_cpus=0,
             max_restarts=-1,
             max_task_retries=0,
-            max_concurrency=CALLS_AT_ONCE_MAX,
+            max_concurrency=END_LOOK_S = 0.1
+END_LOOKS_MAX = 50
+CALLS_AT_ONCE_MAX,
             scheduling_strategy=where,
         )
         options.remote(self._factory, self._spec, name, cell)
 
     def _end(self, host: str) -> None:
-        try:
-            ray.kill(find(host), no_restart=True)
-        except HostUnavailable:
-            return  # it has ended already
+        """Until its name is free: whoever starts a host of that name before would be given the dying one."""
+        for _ in range(END_LOOKS_MAX):
+            try:
+                ray.kill(find(host), no_restart=True)
+            except HostUnavailable:
+                return
+            time.sleep(END_LOOK_S)

@@ -18,7 +18,7 @@ class RayTransport:
     """Calls hosts by name.
 
     Ray tells a caller only after a second or more that an actor's process was killed; `gone` tells at once. And calls
-    of an actor that Ray is restarting hold up the calls of all others: until `back`, a host that has gone is not called.
+    of an actor that Ray is restarting hold up the calls of all others: a host that has gone is not called until `back`.
     """
 
     def __init__(self) -> None:

@@ -164,6 +164,10 @@ class Director:
         self._asked_for.add(cell)
         return [Spawn(cell)]
 
+    def ordered(self) -> int:
+        """How many dedicated hosts have been ordered and have not reported yet."""
+        return len(self._asked_for)
+
     def not_spawned(self, cell: Cell) -> None:
         """The host ordered for `cell` could not be had; the next who looks for it may order one again."""
         self._asked_for.discard(cell)

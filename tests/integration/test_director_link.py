@@ -44,10 +44,10 @@ class World:
             await asyncio.sleep(0.01)
         return self.endpoint
 
-    async def start_director(self, hosts: int = 2, idle_s: float = 60.0) -> None:
+    async def start_director(self, hosts: int = 2, idle_s: float = 60.0, dedicated_max: int = 10) -> None:
         self.server = DirectorServer(
             SHARDS, hosts, journal=MemoryJournal(self.store), spawner=self, dedicated=["account:hot"],
-            dedicated_idle_s=idle_s,
+            dedicated_idle_s=idle_s, dedicated_hosts_max=dedicated_max,
         )  # fmt: skip
         self.endpoint = await self.server.start("127.0.0.1")
 
@@ -178,6 +178,18 @@ async def test_a_dedicated_actor_gets_a_host_on_demand_which_ends_when_idle(monk
         assert list(core.cells) == [HOT]
         await until(lambda: "account:hot" not in town.hosts)
         assert await link.host_of(HOT) == "account:hot"  # and again
+
+
+async def test_the_idlest_dedicated_host_makes_room_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(director_server, "DEDICATED_SPARED_S", 0.1)
+    async with world(monkeypatch) as town, watcher(town) as (link, _, _gone):
+        await town.start_director(hosts=1, dedicated_max=1)
+        await town.start_host("a")
+        await link.placement()
+        assert await link.host_of(HOT) == "account:hot"
+        warm = Cell(2, "account:warm")
+        assert await link.host_of(warm) == "account:warm"
+        assert set(town.hosts) == {"a", "account:warm"}
 
 
 async def test_a_drained_host_hands_everything_over(monkeypatch: pytest.MonkeyPatch) -> None:
