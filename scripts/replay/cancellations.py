@@ -63,8 +63,20 @@ class Unmatched(NamedTuple):
 
 
 class Matching(NamedTuple):
+    """What cancellation rows take back, and what they cannot."""
+
     taken: list[Taken]
     unmatched: list[Unmatched]
+
+    @property
+    def not_refunded(self) -> int:
+        """In pence, at the rows' own prices."""
+        return sum(one.quantity * one.row.unit_amount for one in self.unmatched)
+
+    @property
+    def price_difference(self) -> int:
+        """In pence: what the rows name beyond the prices that had been paid."""
+        return sum(one.quantity * (one.row_unit_amount - one.unit_amount) for one in self.taken)
 
 
 def match(orders: Iterable[SoldOrder], cancellations: Iterable[Row]) -> Matching:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scripts.replay.rows import Flaw, Row, digest_of, read
+from scripts.replay.rows import Flaw, Row, read
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,12 @@ class Invoice:
 class Survey:
     """What a first reading has found.
 
-    digest:       of the file.
     chosen:       invoices to be replayed, each with the line of its last row: no row comes later.
     until:        rows from this line on are left out, but for those of a chosen invoice.
     articles:     by stock code, those of the chosen invoices.
     invoices:     in the whole file.
     """
 
-    digest: str
     chosen: dict[str, int] = field(default_factory=dict)
     until: int | None = None
     articles: dict[str, Article] = field(default_factory=dict)
@@ -62,10 +60,11 @@ class Survey:
         return self.until is None or row.line < self.until or row.invoice in self.chosen
 
 
-def survey(path: Path, limit: int | None) -> Survey:
-    """Read the file once, to know where each invoice ends and what stock it takes. Only the first `limit` invoices
-    with a valid line are chosen, and the cancellations before the next one. Raises BadFile and OSError."""
-    found = Survey(digest_of(path))
+def survey(path: Path, limit: int | None, posted: Container[str] = ()) -> Survey:
+    """Read the file once, to know where each invoice ends and what stock it takes. Chosen are the first `limit`
+    invoices with a valid line, and those `posted` by an earlier run, whose stock is part of the same reconciliation.
+    Raises BadFile and OSError."""
+    found = Survey()
     everywhere: set[str] = set()
     wanted: set[str] = set()
     firsts: dict[str, Row] = {}
@@ -75,7 +74,7 @@ def survey(path: Path, limit: int | None) -> Survey:
         if isinstance(row, Flaw) or row.is_cancellation:
             continue
         everywhere.add(row.invoice)
-        if row.invoice in found.chosen or limit is None or len(found.chosen) < limit:
+        if limit is None or len(everywhere) <= limit or row.invoice in found.chosen or row.invoice in posted:
             found.chosen[row.invoice] = row.line
             wanted.add(row.code)
         elif found.until is None:
@@ -85,10 +84,10 @@ def survey(path: Path, limit: int | None) -> Survey:
         if row.description:
             titles.setdefault(row.code, row.description)
     found.invoices = len(everywhere)
-    for code in firsts:
+    for code, first in firsts.items():
         if code in wanted:
             title = titles.get(code, f"Stock code {code}")
-            found.articles[code] = Article(code, title, firsts[code].unit_amount, units[code])
+            found.articles[code] = Article(code, title, first.unit_amount, units[code])
     return found
 
 

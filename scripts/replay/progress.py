@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 
 class Stocked(NamedTuple):
-    """A stock code whose stock has been received. at: RFC 3339; what had been sold by then are other people's orders."""
+    """A stock code whose stock has been received. at: RFC 3339; sold: units sold by then, to others."""
 
     at: str
     sold: int

@@ -17,7 +17,7 @@ from scripts.client import Client
 from scripts.replay.crew import Crew
 from scripts.replay.orders import Placed, Till
 from scripts.replay.progress import Progress
-from scripts.replay.shop import Parties, product_of
+from scripts.replay.shop import product_of
 from scripts.run_state import RunState
 
 Json = dict[str, Any]
@@ -33,12 +33,18 @@ REASONS = frozenset({
 
 @dataclass
 class Findings:
-    """What the orders add up to, in pence, and all that is wrong."""
+    """What the orders add up to, in pence, and all that is wrong.
+
+    uncaptured: of orders that were cancelled before their money was taken.
+    undone:     what cancelled orders gave back; `refunded` is what other orders did.
+    """
 
     orders: int = 0
     amount: int = 0
     captured: int = 0
+    uncaptured: int = 0
     refunded: int = 0
+    undone: int = 0
     refunds: int = 0
     paid_out: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
@@ -96,7 +102,11 @@ def _add(found: Findings, one: Placed, order: Json, refund: int) -> None:
     found.orders += 1
     found.amount += order["amount"]
     found.captured += order["captured_amount"]
-    found.refunded += order["refunded_amount"]
+    if order["status"] == "cancelled":
+        found.undone += order["refunded_amount"]
+        found.uncaptured += 0 if order["captured_amount"] else order["amount"]
+    else:
+        found.refunded += order["refunded_amount"]
     found.refunds += sum(refund["status"] == "succeeded" for refund in order["refunds"])
     found.statuses[order["status"]] += 1
     splits = [split for consignment in order["consignments"] for split in consignment["splits"]]
@@ -127,6 +137,24 @@ def _add(found: Findings, one: Placed, order: Json, refund: int) -> None:
     }
 
 
+def unequal(totals: Findings, *, read: int, cancelled: int, not_refunded: int, price_difference: int) -> list[str]:
+    """The sums that must be equal and are not, in pence. read: of the order lines; cancelled: of the cancellation rows,
+    of which `not_refunded` found no order and `price_difference` is more than had been paid."""
+    sides = [
+        ("read", read, "posted", totals.amount),
+        ("posted", totals.amount, "captured, and cancelled before", totals.captured + totals.uncaptured),
+        (
+            "cancelled", cancelled,
+            "refunded, without an order, and price differences", totals.refunded + not_refunded + price_difference,
+        ),
+        (
+            "captured less refunded", totals.captured - totals.refunded - totals.undone,
+            "all parties' shares", sum(totals.paid_out.values()),
+        ),
+    ]  # fmt: skip
+    return [f"{one} {left}, but {other} {right}" for one, left, other, right in sides if left != right]
+
+
 async def compare_books(state: RunState, session: aiohttp.ClientSession, found: Findings) -> Books | None:
     """Hold the vendor's books against the orders. None where the vendor's books are elsewhere (Stripe's own)."""
     if state.payments == "sandbox":
@@ -142,22 +170,29 @@ async def compare_books(state: RunState, session: aiohttp.ClientSession, found: 
     return books
 
 
-async def compare_stock(
-    client: Client, crew: Crew, parties: Parties, progress: Progress, placed: list[Placed], wrong: list[str]
-) -> Counter[str]:
-    """Hold each SKU's stock against what was received and sold; returns the levels' sums."""
+def units_sold(placed: list[Placed], progress: Progress) -> Counter[str]:
+    """Units that stay sold, by stock code, on top of those that had been sold before this replay. An order that is
+    older than the count of those is in that count already."""
     sold: Counter[str] = Counter()
     for one in placed:
         if one.is_sold:
             for goods in one.goods:
-                # An order that is older than the stock count is in that count already.
                 if one.created_at >= progress.stocked[goods.code].at:
                     sold[goods.code] += goods.quantity
+    return sold
+
+
+async def compare_stock(
+    client: Client, crew: Crew, ops: str, placed: list[Placed], progress: Progress
+) -> tuple[Counter[str], list[str]]:
+    """Hold each SKU's stock against what was received and sold; returns the levels' sums and what is wrong."""
+    sold = units_sold(placed, progress)
     codes = sorted({goods.code for one in placed for goods in one.goods})
     sums: Counter[str] = Counter()
+    wrong: list[str] = []
 
     async def compare(code: str) -> None:
-        level = await client.get(parties.keys.ops, f"/v1/inventory/{product_of(code)}")
+        level = await client.get(ops, f"/v1/inventory/{product_of(code)}")
         parts = {name: level[name] for name in ("received", "available", "reserved", "sold")}
         sums.update(parts)
         if parts["received"] != parts["available"] + parts["reserved"] + parts["sold"] or min(parts.values()) < 0:
@@ -167,4 +202,4 @@ async def compare_stock(
             wrong.append(f"stock of {code}: {expected} sold by these orders and before, but it says {parts}")
 
     await crew.each("reading stock", codes, compare, total=len(codes))
-    return sums
+    return sums, wrong

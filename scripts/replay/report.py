@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from models.money import format_major
 from scripts.books import Books
 from scripts.replay.cancellations import Matching
-from scripts.replay.invoices import Survey
+from scripts.replay.orders import Placed
 from scripts.replay.reconciliation import Findings
+from scripts.replay.rows import Flaw, Row
 from scripts.replay.shop import CURRENCY
-
-if TYPE_CHECKING:
-    from scripts.replay.run import Seen
 
 LABEL = 12
 TEXT = 58
@@ -22,35 +21,53 @@ AMOUNT = 16
 WRONG_SHOWN_MAX = 200
 
 
-def report(
-    found: Survey, seen: Seen, matching: Matching, totals: Findings, levels: Counter[str], books: Books | None,
-    payments: str,
-) -> Iterator[str]:  # fmt: skip
+@dataclass
+class Seen:
+    """What the second reading has come across."""
+
+    placed: list[Placed] = field(default_factory=list)
+    cancellations: list[Row] = field(default_factory=list)
+    flaws: list[Flaw] = field(default_factory=list)
+    rounded: list[Row] = field(default_factory=list)
+    lines: int = 0
+    amount: int = 0
+    post_s: float = 0.0
+
+
+class Outcome(NamedTuple):
+    """Everything that a replay has found out. levels: the SKUs' stock, summed up."""
+
+    seen: Seen
+    matching: Matching
+    totals: Findings
+    levels: Counter[str]
+    books: Books | None
+    payments: str
+
+
+def report(outcome: Outcome) -> Iterator[str]:
     """The rows that were left out, then what was read, posted, captured, refunded and sold, then the verdict."""
+    seen, matching, totals, levels, books, payments = outcome
     yield from (str(flaw) for flaw in sorted(seen.flaws, key=lambda flaw: flaw.line))
     yield from (f"line {row.line}: price rounded to {_money(row.unit_amount)}" for row in seen.rounded)
     yield from (f"cancellation on {unmatched}" for unmatched in matching.unmatched)
     yield ""
-    yield from _read(seen, matching)
+    yield from _read(seen)
     yield from _posted(seen, totals)
-    yield from _refunded(seen, matching, totals)
+    yield from _refunded(matching, totals)
     yield _row("paid out", ", ".join(f"{party} {_money(sum_)}" for party, sum_ in totals.paid_out.items()))
-    yield _row(
-        "stock", f"received {levels['received']:,} = available {levels['available']:,} + reserved "
-        f"{levels['reserved']:,} + sold {levels['sold']:,}",
-    )  # fmt: skip
+    parts = (f"{name} {levels[name]:,}" for name in ("available", "reserved", "sold"))
+    yield _row("stock", f"received {levels['received']:,} = {' + '.join(parts)}")
     yield _row("ledger", _verdict_of(books, payments))
     yield ""
     for line in totals.wrong[:WRONG_SHOWN_MAX]:
         yield f"WRONG  {line}"
     if len(totals.wrong) > WRONG_SHOWN_MAX:
         yield f"WRONG  and {len(totals.wrong) - WRONG_SHOWN_MAX:,} more"
-    if len(seen.placed) != len(found.chosen):
-        yield f"WRONG  {len(seen.placed):,} orders for {len(found.chosen):,} invoices"
     yield "reconciled to the penny" if not totals.wrong else f"NOT reconciled: {len(totals.wrong):,} disagreements"
 
 
-def _read(seen: Seen, matching: Matching) -> Iterator[str]:
+def _read(seen: Seen) -> Iterator[str]:
     cancelled = sum(row.amount for row in seen.cancellations)
     yield _row("read", f"{seen.lines:,} order lines on {len(seen.placed):,} invoices", seen.amount)
     yield _row("", f"{len(seen.cancellations):,} cancellation rows", cancelled)
@@ -66,17 +83,19 @@ def _posted(seen: Seen, totals: Findings) -> Iterator[str]:
     for status, count in sorted(totals.statuses.items()):
         yield _row("", f"  {count:>7,} {status}")
     yield from _counts(totals.cancelled)
+    if totals.uncaptured:
+        yield _row("", "cancelled before any money was taken", totals.uncaptured)
     yield _row("captured", "", totals.captured)
 
 
-def _refunded(seen: Seen, matching: Matching, totals: Findings) -> Iterator[str]:
-    """Cancellation rows = refunded + unmatched + what their prices differ from those that had been paid."""
-    unmatched = sum(one.quantity * one.row.unit_amount for one in matching.unmatched)
-    difference = sum(one.quantity * (one.row_unit_amount - one.unit_amount) for one in matching.taken)
+def _refunded(matching: Matching, totals: Findings) -> Iterator[str]:
+    """Cancellation rows = refunded + not refunded + what their prices differ from those that had been paid."""
     yield _row("refunded", f"{totals.refunds:,} refunds", totals.refunded)
-    yield _row("", f"not refunded: {len(matching.unmatched):,} cancellation rows, listed above", unmatched)
+    if totals.undone:
+        yield _row("", "by orders that were cancelled themselves", totals.undone)
+    yield _row("", f"not refunded: {len(matching.unmatched):,} cancellation rows, listed above", matching.not_refunded)
     yield from _counts(Counter(one.reason for one in matching.unmatched))
-    yield _row("", "cancelled at another price than was paid", difference)
+    yield _row("", "cancelled at another price than was paid", matching.price_difference)
 
 
 def _counts(counts: Counter[str]) -> Iterable[str]:
@@ -96,8 +115,6 @@ def _row(label: str, text: str, amount: int | None = None) -> str:
 
 
 def _money(pence: int) -> str:
-    return (
-        f"{int(format_major(pence, CURRENCY).partition('.')[0] or 0):,}.{pence % 100:02d}"
-        if pence >= 0
-        else f"-{_money(-pence)}"
-    )
+    """`1,234.56`"""
+    whole, _, part = format_major(abs(pence), CURRENCY).partition(".")
+    return f"{'-' if pence < 0 else ''}{int(whole):,}.{part}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -15,10 +15,10 @@ from scripts.replay import reconciliation
 from scripts.replay.cancellations import Matching, match, refund_requests
 from scripts.replay.crew import Crew, Stopped
 from scripts.replay.invoices import Invoice, Survey, replayed, survey
-from scripts.replay.orders import Placed, Till, sold_order
+from scripts.replay.orders import Till, sold_order
 from scripts.replay.progress import Progress
-from scripts.replay.report import report
-from scripts.replay.rows import Flaw, Row
+from scripts.replay.report import Outcome, Seen, report
+from scripts.replay.rows import Flaw, Row, digest_of
 from scripts.replay.shop import Parties, invite, stock, supplier_of
 from scripts.run_state import RunState
 from scripts.settings import Settings
@@ -36,78 +36,73 @@ class Plan:
     in_flight: int
 
 
-@dataclass
-class Seen:
-    """What the second reading has come across."""
-
-    placed: list[Placed] = field(default_factory=list)
-    cancellations: list[Row] = field(default_factory=list)
-    flaws: list[Flaw] = field(default_factory=list)
-    rounded: list[Row] = field(default_factory=list)
-    lines: int = 0
-    amount: int = 0
-    post_s: float = 0.0
-
-
 async def replay(settings: Settings, plan: Plan, say: Say) -> bool:
     """True if it reconciles. Raises BadFile, OSError, NotRunning, Refused, Unreachable, Stopped."""
     state = run_state.running(settings)
     say(f"reading {plan.path}")
-    found = survey(plan.path, plan.limit)
-    say(f"{len(found.chosen):,} of {found.invoices:,} invoices, {len(found.articles):,} stock codes")
-    progress = Progress(settings.data / "replays", found.digest)
-    crew = Crew(plan.in_flight)
+    digest = digest_of(plan.path)
+    progress = Progress(settings.data / "replays", digest)
     try:
+        found = survey(plan.path, plan.limit, progress.orders)
+        say(f"{len(found.chosen):,} of {found.invoices:,} invoices, {len(found.articles):,} stock codes")
         async with connected(locator(settings), connections_max=plan.in_flight + 8) as client:
-            with crew.interruptible():
-                return await _Replay(settings, state, plan, found, progress, crew, client, say).run()
+            job = _Replay(plan, found, progress, digest, client=client, keys=Keys.of(settings), state=state, say=say)
+            with job.crew.interruptible():
+                return await job.run()
     finally:
         progress.close()
 
 
 class _Replay:
     def __init__(
-        self, settings: Settings, state: RunState, plan: Plan, found: Survey, progress: Progress, crew: Crew,
-        client: Client, say: Say,
+        self, plan: Plan, found: Survey, progress: Progress, digest: str, *,
+        client: Client, keys: Keys, state: RunState, say: Say,
     ) -> None:  # fmt: skip
-        self._state = state
         self._plan = plan
         self._found = found
         self._progress = progress
-        self._crew = crew
+        self._digest = digest
         self._client = client
+        self._state = state
         self._say = say
-        self._parties = Parties(Keys.of(settings), state.stripe_url if state.payments == "sandbox" else "")
-        self._till = Till(client, self._parties.retailer_key, progress, found.digest)
+        self._parties = Parties(keys, state.stripe_url if state.payments == "sandbox" else "")
+        self._till = Till(client, self._parties.retailer_key, progress, digest)
         self._seen = Seen()
+        self.crew = Crew(plan.in_flight)
 
     async def run(self) -> bool:
+        seen, till, crew = self._seen, self._till, self.crew
         async with aiohttp.ClientSession() as plain:
             await self._stock(plain)
             await self._post()
-            await reconciliation.ended(self._till, self._crew, self._seen.placed)
-            matching = match(
-                [sold_order(placed) for placed in self._seen.placed if placed.is_sold], self._seen.cancellations
-            )
+            await reconciliation.ended(till, crew, seen.placed)
+            matching = match([sold_order(one) for one in seen.placed if one.is_sold], seen.cancellations)
             refused, refunds = await self._refund(matching)
-            totals = await reconciliation.add_up(self._till, self._crew, self._seen.placed, refunds)
-            totals.wrong += refused
+            totals = await reconciliation.add_up(till, crew, seen.placed, refunds)
             books = await reconciliation.compare_books(self._state, plain, totals)
-        levels = await reconciliation.compare_stock(
-            self._client, self._crew, self._parties, self._progress, self._seen.placed, totals.wrong
+        levels, wrong = await reconciliation.compare_stock(
+            self._client, crew, self._parties.keys.ops, seen.placed, self._progress
         )
-        for line in report(self._found, self._seen, matching, totals, levels, books, self._state.payments):
+        totals.wrong += refused + wrong
+        if len(seen.placed) != len(self._found.chosen):
+            totals.wrong.append(f"{len(seen.placed)} orders for {len(self._found.chosen)} invoices")
+        totals.wrong += reconciliation.unequal(
+            totals, read=seen.amount, cancelled=sum(row.amount for row in seen.cancellations),
+            not_refunded=matching.not_refunded, price_difference=matching.price_difference,
+        )  # fmt: skip
+        outcome = Outcome(seen, matching, totals, levels, books, self._state.payments)
+        for line in report(outcome):
             self._say(line)
-        return not totals.wrong and len(self._seen.placed) == len(self._found.chosen)
+        return not totals.wrong
 
     async def _stock(self, plain: aiohttp.ClientSession) -> None:
         articles = list(self._found.articles.values())
         if all(article.code in self._progress.stocked for article in articles):
             return
         await invite(self._client, plain, self._parties, {supplier_of(article.code) for article in articles})
-        await self._crew.each(
+        await self.crew.each(
             "stocking", articles,
-            lambda article: stock(self._client, self._parties, self._progress, self._found.digest, article),
+            lambda article: stock(self._client, self._parties, self._progress, self._digest, article),
             total=len(articles),
         )  # fmt: skip
 
@@ -117,7 +112,7 @@ class _Replay:
 
         total = len(self._found.chosen)
         try:
-            self._seen.post_s = await self._crew.each(
+            self._seen.post_s = await self.crew.each(
                 "posting", self._invoices(), place, total=total, rate=self._plan.rate
             )
         except Stopped:
@@ -155,5 +150,5 @@ class _Replay:
                 if problem:
                     refused.append(f"refund of {requests[index].cancellation}: {problem}")
 
-        await self._crew.each("refunding", list(by_order.values()), refund, total=len(by_order))
+        await self.crew.each("refunding", list(by_order.values()), refund, total=len(by_order))
         return refused, refunds
