@@ -133,11 +133,13 @@ def _learnt(order: Order, saga: Saga) -> dict[str, str]:
 
 
 def _keys(saga: Saga, steps: Plan) -> dict[str, Any]:
-    """The intended steps under their keys: a name that had an attempt before gets the next one."""
-    if not steps.dropped and not saga.noted and not saga.attempts:
+    """The intended steps under their keys: a name that had an attempt before gets the next one. Of names that were
+    settled only those of reversals can be wanted again (a debt is collected under the name of what became a debt)."""
+    before = [key for key in saga.noted if key.startswith("reverse:")]
+    before += [intent.key for intent in steps.dropped]
+    if not before and not saga.attempts:
         return {f"{name}:1": params for name, params in steps.intended.items()}
-    keys = [*saga.noted, *(intent.key for intent in steps.dropped)]
-    attempts = saga.attempts | {name_of(key): attempt_of(key) for key in keys}
+    attempts = saga.attempts | {name_of(key): attempt_of(key) for key in before}
     return {f"{name}:{attempts.get(name, 0) + 1}": params for name, params in steps.intended.items()}
 
 

@@ -18,6 +18,7 @@ from models.orchestrator.decide import decide
 from models.orchestrator.messages import PaymentAnswered, SagaAdvanced, SagaRetrying, StockAnswered, TaskAnswered
 from models.orchestrator.plan import phase_of
 from models.orchestrator.state import Saga, backoff, due, evolve
+from models.orchestrator.state import view as saga_view
 from models.order import messages as m
 from models.order.state import headline
 from models.order.view import view
@@ -164,6 +165,61 @@ def test_dropped_units_of_a_sku_that_is_also_kept_come_back_after_the_sale() -> 
     assert world.bank.captured == 3 * 1250
     assert (world.state(Address("sku", "n1")).sold, world.state(Address("sku", "n1")).available) == (3, 97)
     assert world.state(Address("sku", "n2")).available == 100
+
+
+def test_units_that_were_returned_are_restocked_once_per_return() -> None:
+    world = a_confirmed_order(a_line("n1", 3), a_line("n1", 2, 99), a_line("n2"))
+    for command in (
+        m.StartConsignment(by="supplier:north", consignment=1),
+        m.DispatchConsignment(by="supplier:north", consignment=1),
+        m.RequestReturn(by="retailer:acme", return_id=inner_id("ret", ORDER_ID, 1), lines=(("1", 1), ("2", 1))),
+        m.RequestReturn(by="retailer:acme", return_id=inner_id("ret", ORDER_ID, 2), lines=(("1", 1), ("3", 1))),
+        m.ApproveReturn(by="supplier:north", return_id=inner_id("ret", ORDER_ID, 1)),
+        m.ApproveReturn(by="supplier:north", return_id=inner_id("ret", ORDER_ID, 2)),
+        m.ReceiveReturn(by="supplier:north", return_id=inner_id("ret", ORDER_ID, 1), restock=True),
+        m.ReceiveReturn(by="supplier:north", return_id=inner_id("ret", ORDER_ID, 2), restock=True),
+    ):
+        assert isinstance(world.tell(command), Accepted)
+        world.pump()
+    assert world.state(Address("sku", "n1")).sold == 2
+    assert world.state(Address("sku", "n2")).sold == 1
+    assert [found.status for found in world.order.returns] == ["refunded", "refunded"]
+    assert world.bank.refunds == {
+        inner_id("rfd", ORDER_ID, "auto-1"): 1250 + 99,
+        inner_id("rfd", ORDER_ID, "auto-2"): 1250 + 1250,
+    }
+
+
+def test_a_hold_that_ends_before_the_stock_is_reserved_ends_the_order() -> None:
+    world = a_world()
+    world.tell(an_order())
+    while world.order.payment.status == "pending":
+        world.deliver()
+    world.post.clear()
+    world.now = START + 7 * 24 * HOUR_MS - tables.HOLD_MARGIN_MS
+    world.turn(SAGA, Tick())
+    world.settle()
+    assert world.order.cancel_reason == "capture_failed"
+    assert world.bank.voids == 1
+
+
+def test_ops_can_see_what_is_under_way() -> None:
+    assert saga_view(Saga()) is None
+    world = a_world()
+    world.tell(an_order())
+    shown = saga_view(world.saga)
+    assert shown is not None
+    assert (shown["phase"], [intent["key"] for intent in shown["intents"]]) == ("authorising", ["authorise:pi:1"])
+
+
+def test_a_refund_that_is_refused_leaves_nothing_under_way() -> None:
+    world = a_confirmed_order()
+    world.bank.script["refund"] = [No("charge_disputed")]
+    world.tell(m.RefundOrder(by="retailer:acme", refund=inner_id("rfd", ORDER_ID, 1), amount=5))
+    world.pump()
+    assert world.order.refunds[0].status == "failed"
+    assert world.saga.intents == {}
+    assert world.saga.phase == "fulfilling"
 
 
 # --- asked again -----------------------------------------------------------------------------------------------------

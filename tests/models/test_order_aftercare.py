@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from models.identity import inner_id
+from models.order import aftercare
 from models.order import messages as m
+from models.order import refunds as refunds_module
 from models.order.state import withheld
 from models.order.view import view
 from models.record import changed
-from tests.models.order_world import ORDER_ID
+from tests.models.order_world import ORDER_ID, a_line
 from tests.models.test_order_decisions import (
     ACME,
     AT,
@@ -248,3 +250,101 @@ def test_a_refund_that_bounces_needs_a_person() -> None:
         m.AttentionRaised(AT, "refund_bounced", "rfd_x_1")
     ).and_again()
     order(*CONFIRMED).when(hint("refund.failed", object="re_9", status="failed")).then()
+
+
+# --- corners ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        m.StartConsignment(by=NORTH, consignment=3),
+        m.DispatchConsignment(by=NORTH, consignment=0),
+        m.DeliverConsignment(by=NORTH, consignment=-1),
+        m.AnswerCancellation(by=NORTH, consignment=3),
+        m.RejectConsignment(by=NORTH, consignment=3),
+        m.ApproveReturn(by=NORTH, return_id="ret_0"),
+        m.RejectReturn(by=NORTH, return_id="ret_0"),
+        m.ReceiveReturn(by=NORTH, return_id="ret_0"),
+        m.AddEvidence(by=NORTH, dispute="dsp_0"),
+        m.ResolveDispute(by=OPS, dispute="dsp_0"),
+    ],
+)
+def test_what_the_order_does_not_have_is_not_found(command: Any) -> None:
+    order(*CONFIRMED).when(command).then_rejected("not_found")
+
+
+def test_everything_that_grows_has_a_bound() -> None:
+    def many(of: Any, field: str, count: int) -> list[Any]:
+        return [changed(of, **{field: f"x_{number}"}) for number in range(count)]
+
+    returns = many(changed(REQUESTED, lines=()), "return_id", aftercare.RETURNS_MAX)
+    order(*AWAY, *returns).when(RETURN).then_rejected("too_many_returns")
+    disputes = many(changed(OPENED, amount=0, allocation=()), "dispute", aftercare.DISPUTES_MAX)
+    order(*CONFIRMED, *disputes).when(OPEN).then_rejected("too_many_disputes")
+    pieces = many(m.EvidenceAdded(9, "dsp_1", "", ACME, ""), "evidence", aftercare.EVIDENCE_MAX)
+    more = m.AddEvidence(by=ACME, dispute="dsp_1", evidence="one more")
+    order(*CONFIRMED, OPENED, *pieces).when(more).then_rejected("too_much_evidence")
+    messages = many(m.MessagePosted(9, "", ACME, "ops", ""), "message", aftercare.MESSAGES_MAX)
+    order(*CONFIRMED, *messages).when(m.PostMessage(by=ACME, message="one more")).then_rejected("too_many_messages")
+    refunds = many(m.RefundRequested(9, "", 0, (), (), "", ACME, "request"), "refund", refunds_module.REFUNDS_MAX)
+    order(*CONFIRMED, *refunds).when(refund(1)).then_rejected("too_many_refunds")
+
+
+def test_evidence_is_not_added_to_a_resolved_dispute() -> None:
+    done = m.DisputeResolved(10, "dsp_1", OPS, "withdrawn")
+    order(*CONFIRMED, OPENED, done).when(m.AddEvidence(by=ACME, dispute="dsp_1", evidence="e")).then_rejected(
+        "dispute_resolved"
+    )
+
+
+def test_a_return_is_received_only_once_it_is_approved() -> None:
+    order(*AWAY, REQUESTED).when(m.ReceiveReturn(by=NORTH, return_id="ret_1")).then_rejected("return_requested")
+
+
+def test_ops_may_settle_a_dispute_that_stripe_has_raised() -> None:
+    stripe = changed(OPENED, source="dp_1", by="stripe")
+    raised = m.AttentionRaised(9, "disputed", "dp_1")
+    order(*CONFIRMED, stripe, raised).when(at(m.ResolveDispute(by=OPS, dispute="dsp_1", outcome="rejected"))).then(
+        m.DisputeResolved(AT, "dsp_1", OPS, "rejected"), m.AttentionCleared(AT, "disputed", OPS)
+    ).and_again()
+
+
+def test_a_dispute_at_stripe_with_nothing_left_to_dispute_needs_a_person() -> None:
+    whole = changed(OPENED, amount=3499, allocation=((1, 2500), (2, 999)))
+    created = hint("charge.dispute.created", object="dp_9", reason="duplicate")
+    order(*CONFIRMED, whole).when(created).then(m.AttentionRaised(AT, "dispute_unmatched", "dp_9")).and_again()
+
+
+def test_lines_refund_no_more_than_remains_of_their_consignment() -> None:
+    half = m.RefundRequested(8, "rfd_1", 2000, ((1, 2000),), (), "", ACME, "request")
+    order(*CONFIRMED, half).when(refund(lines=(("1", 1),))).then_rejected("refund_exceeds_remaining")
+
+
+def test_lines_that_cost_nothing_are_not_refunded() -> None:
+    free = (changed(CONFIRMED[0], lines=(a_line("n1", 2, 1250), a_line("n2", 1, 0))), *CONFIRMED[1:4])
+    taken = (m.CaptureBegun(5, 2500), m.PaymentCaptured(6, "ch_1", 2500, (SHARES[0],)))
+    order(*free, *taken).when(refund(lines=(("2", 1),))).then_rejected("nothing_to_refund")
+
+
+def test_what_the_customer_has_is_delivered() -> None:
+    confirm = at(m.ConfirmDelivery(by=ACME))
+    order(*AWAY).when(confirm).then(
+        m.ConsignmentDelivered(AT, 1, ACME), m.ConsignmentDelivered(AT, 2, ACME)
+    ).and_again()
+    some = (*CONFIRMED, started(1), dispatched(1))
+    order(*some).when(confirm).then(m.ConsignmentDelivered(AT, 1, ACME)).and_again()
+
+
+def test_the_view_shows_returns_and_disputes() -> None:
+    shown = view(order(*AWAY, REQUESTED, OPENED, m.EvidenceAdded(9, "dsp_1", "evd_1", NORTH, "...")).state)
+    assert shown is not None
+    (returned,), (dispute,) = shown["returns"], shown["disputes"]
+    assert (returned["id"], returned["status"], returned["lines"]) == (
+        "ret_1",
+        "requested",
+        [{"id": "1", "quantity": 1}],
+    )
+    assert (dispute["status"], dispute["amount"], dispute["source"]) == ("open", 350, None)
+    assert [piece["by"] for piece in dispute["evidence"]] == [NORTH]
+    assert shown["dispute_status"] == "open"
