@@ -75,9 +75,7 @@ class RaySpawner:
             num_cpus=0,
             max_restarts=-1,
             max_task_retries=0,
-            max_concurrency=END_LOOK_S = 0.1
-END_LOOKS_MAX = 50
-CALLS_AT_ONCE_MAX,
+            max_concurrency=CALLS_AT_ONCE_MAX,
             scheduling_strategy=where,
         )
         options.remote(self._factory, self._spec, name, cell)
