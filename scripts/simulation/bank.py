@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from models.decision import Millis
 from models.payments import (
@@ -72,20 +73,38 @@ class Books:
     refunds: dict[str, tuple[str, int]] = field(default_factory=dict)  # id -> (Dray's refund, amount)
 
 
+class Happening(NamedTuple):
+    """What a webhook is about: Stripe's event type, the object's id, and what it says of it."""
+
+    order: str
+    type: str
+    object: str
+    status: str
+    amount: int
+
+
 class Bank:
-    """`outrages` are requests that a correct Dray never makes."""
+    """`outrages` are requests that a correct Dray never makes. `tell` hears of everything that happens, once."""
 
     def __init__(self, now: Callable[[], Millis]) -> None:
         self.books = Books()
         self.outrages: list[str] = []
+        self.tell: Callable[[Happening], None] = lambda _happening: None
         self._now = now
         self._asked: dict[str, AnyRequest] = {}
         self._settled: dict[str, Outcome] = {}
         self._numbers = 0
 
-    def effect_of(self, key: str) -> Outcome | None:
-        """What became of `key`, if anything did: what a look-up finds."""
-        return self._settled.get(key)
+    def expire_one(self, choose: Callable[[list[Hold]], Hold]) -> None:
+        """A card's bank takes a hold back before its time, if there is one."""
+        held = [hold for hold in self.books.holds.values() if hold.status == "held"]
+        if held:
+            self._drop(choose(held))
+
+    def _drop(self, hold: Hold) -> None:
+        if hold.status == "held":
+            hold.status = "voided"
+            self.tell(Happening(hold.order, "payment_intent.canceled", hold.id, "canceled", 0))
 
     def request(self, request: AnyRequest) -> Outcome:
         """Carry out once what `key` stands for; every repeat gets the first answer."""
@@ -145,7 +164,7 @@ class Bank:
             self.outrages.append(f"{request.order}: captures {request.payment_intent}, which is not its hold")
             return Declined("resource_missing")
         if hold.status != "held":
-            return Declined(f"payment_intent_{hold.status}", "", hold.id)
+            return Declined("charge_expired_for_capture", "", hold.id)
         if hold.card == UNCAPTURABLE_CARD:
             return Declined("charge_expired_for_capture", "", hold.id)
         if not 0 < request.amount <= hold.amount:
@@ -169,7 +188,7 @@ class Bank:
                 self.outrages.append(f"{request.order}: voids the hold of {hold.order}")
             if hold.status == "captured":
                 return Declined("payment_intent_unexpected_state", "captured", hold.id)
-            hold.status = "voided"
+            self._drop(hold)
         if not holds and request.authorise is None and not request.payment_intent:
             return Unknown("the order has no intent yet; an authorisation may be under way", stale=True)
         id_ = holds[0].id if holds else ""
@@ -187,6 +206,8 @@ class Bank:
             return Declined("charge_already_refunded")
         hold.refunded += request.amount
         id_ = self._id("re")
+        gone = hold.amount - hold.captured + hold.refunded  # Stripe counts what a partial capture released
+        self.tell(Happening(hold.order, "charge.refunded", hold.charge, "", gone))
         self.books.refunds[id_] = request.refund, request.amount
         return Done(id_, hold.id, hold.charge)
 

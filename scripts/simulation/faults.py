@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from random import Random
 
 from actors.runtime.ports import Cell
+from scripts.simulation.bank import Bank
 from scripts.simulation.clock import WallClock
 from scripts.simulation.cluster import Cluster
 from scripts.simulation.disk import Disk
@@ -15,7 +16,7 @@ from scripts.simulation.host import SimulatedHost
 from scripts.simulation.trace import Trace
 from scripts.simulation.virtual_loop import Process, VirtualLoop
 
-FAULTS = ("crash", "ambush", "pause", "cut", "disk", "jump", "director", "gateway", "join", "drain")
+FAULTS = ("crash", "ambush", "pause", "cut", "disk", "jump", "director", "gateway", "join", "drain", "expiry")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Chaos:
         cluster: Cluster,
         disk: Disk,
         clock: WallClock,
+        bank: Bank,
         hosts: int,
         gateways: int,
     ) -> None:
@@ -57,6 +59,7 @@ class Chaos:
         self._cluster = cluster
         self._disk = disk
         self._clock = clock
+        self._bank = bank
         self._hosts = [f"h{number}" for number in range(hosts)]
         self._gateways = [f"g{number}" for number in range(gateways)]
         self._ambush_in = 0  # commits until the host that makes one is killed, before it hears of it
@@ -157,7 +160,10 @@ class Chaos:
         self._disk.down = False
 
     def _jump(self) -> None:
-        self._clock.jump(self._random.choice((0.5, 5.0, 90.0)) * self._random.random())
+        self._clock.jump(self._random.choice((0.5, 5.0, 90.0, 1_800.0)) * self._random.random())
+
+    def _expiry(self) -> None:
+        self._bank.expire_one(self._random.choice)
 
     def _director(self) -> None:
         if self._cluster.control.up:
@@ -206,4 +212,5 @@ class Chaos:
         "gateway": _gateway,
         "join": _join,
         "drain": _drain,
+        "expiry": _expiry,
     }

@@ -55,7 +55,7 @@ def judge(evidence: Evidence) -> list[str]:
     found += _orphans(evidence, books)
     found += _answers(evidence, books)
     found += _records(evidence)
-    found += _rest(evidence)
+    found += _rest(evidence, books)
     return found
 
 
@@ -277,7 +277,11 @@ def _records(evidence: Evidence) -> Iterator[str]:
 # --- A10 -------------------------------------------------------------------------------------------------------------
 
 
-def _rest(evidence: Evidence) -> Iterator[str]:
+def _rest(evidence: Evidence, books: dict[str, OrderBook]) -> Iterator[str]:
+    for id_, book in books.items():
+        for reason in book.attention:
+            if reason not in ("debt", "refund_failed"):
+                yield f"A10: {id_} needs a person: {reason}"
     for address, due in pending(evidence.store, evidence.now):
         yield f"A10: {address} still has something to do at {due.at - evidence.now:+d} ms"
     for events in evidence.history.kind("parking").values():

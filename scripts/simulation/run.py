@@ -12,7 +12,6 @@ from random import Random
 
 from actors.kinds import KINDS
 from actors.parking import park
-from actors.runtime.limits import LIMITS
 from actors.runtime.ports import EffectRunner
 from models.orchestrator.messages import PaymentAnswered
 from scripts.simulation import invariants
@@ -29,8 +28,10 @@ from scripts.simulation.payments import Counter, LinePayments
 from scripts.simulation.scenario import scenario
 from scripts.simulation.shoppers import People
 from scripts.simulation.trace import Trace
+from scripts.simulation.turns import flaky
 from scripts.simulation.virtual_loop import START_S, Endless, Process, Stalled, VirtualLoop
 from scripts.simulation.weather import CALM, Weather, storm
+from scripts.simulation.webhooks import Webhooks
 
 LATEST_S = 15.0
 """Longer than any message, request or payment can be on its way."""
@@ -43,19 +44,6 @@ REST_S_MAX = 900.0
 
 ROUNDS_MAX = 500_000
 """Ten times what the longest good run takes."""
-
-SIMULATED_LIMITS = replace(
-    LIMITS,
-    due_poll_s=1.0,
-    router_sweep_s=1.0,
-    resident_idle_s=4.0,
-    resident_actors_max=30,
-    load_batch_actors_max=8,
-    due_batch_actors_max=8,
-    commit_groups_max=8,
-    call_timeout_s=6.0,
-)
-"""Small bounds, so that a small world meets them."""
 
 
 @dataclass(frozen=True)
@@ -132,13 +120,18 @@ class _World:
         self.history = History(self.disk.store, self.plan.shards)
         self.bank = Bank(self.clock.now)
         self.counter = Counter(loop, random("counter"), self.trace, self.bank)
-        self.kinds = {
-            name: replace(kind, snapshot_after_events=min(kind.snapshot_after_events, 6))
-            for name, kind in KINDS.items()
-        }
+        self.stormy = False
+        self.kinds = flaky(
+            {
+                name: replace(kind, snapshot_after_events=min(kind.snapshot_after_events, 6))
+                for name, kind in KINDS.items()
+            },
+            random("flaky"),
+            lambda: self.plan.flaky if self.stormy else 0.0,
+        )
         system = System(
             self.kinds,
-            SIMULATED_LIMITS,
+            self.plan.limits,
             self.network,
             self.disk,
             shards=self.plan.shards,
@@ -158,6 +151,7 @@ class _World:
             cluster=self.cluster,
             disk=self.disk,
             clock=self.clock,
+            bank=self.bank,
             hosts=self.plan.hosts,
             gateways=self.plan.gateways,
         )
@@ -171,6 +165,8 @@ class _World:
             shards=self.plan.shards,
             stored=lambda address: len(self.history.of[address]) if address in self.history.of else 0,
         )
+        self.webhooks = Webhooks(client, random("webhooks"))
+        self.bank.tell = self.webhooks.happened
         self.people = People(client, random("people"), self.plan)
 
     def _runners(self, process: Process) -> dict[str, EffectRunner]:
@@ -210,6 +206,7 @@ class _World:
         )
 
     def _weather(self, weather: Weather) -> None:
+        self.stormy = weather is not CALM
         self.network.weather = self.disk.weather = self.counter.weather = self.cluster.weather = weather
 
     async def _rest(self) -> bool:
@@ -221,7 +218,7 @@ class _World:
             await asyncio.sleep(1.0)
             self.chaos.start_missing()
             left = invariants.pending(self.disk.store, self.clock.now())
-            now = (sum(map(len, self.history.of.values())), len(left))
+            now = (sum(map(len, self.history.of.values())), len(left), self.webhooks.open)
             if now != before:
                 before, still_since_s = now, self._loop.time()
             elif not left and self._loop.time() - still_since_s >= LATEST_S:

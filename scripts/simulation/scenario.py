@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
+from actors.runtime.limits import LIMITS, Limits
 from models.order.commands import PlaceOrder
 from models.order.values import LineTerms
 from models.supplier import PutSupplier
@@ -34,7 +35,8 @@ class Product:
 
 @dataclass(frozen=True)
 class Scenario:
-    """diligence: by manual supplier, how often it answers a task at all. wire_s: latency of the control plane."""
+    """diligence: by manual supplier, how often it answers a task at all. wire_s: latency of the control plane.
+    flaky: how often a turn raises while the storm lasts."""
 
     hosts: int
     gateways: int
@@ -42,6 +44,8 @@ class Scenario:
     dedicated: frozenset[str]
     skew_ms: int
     wire_s: float
+    flaky: float
+    limits: Limits
     orders: int
     storm_s: float
     suppliers: tuple[PutSupplier, ...]
@@ -64,12 +68,40 @@ def scenario(random: Random) -> Scenario:
         dedicated=random.choice((frozenset(), frozenset(), hot, frozenset({"supplier"}))),
         skew_ms=random.choice((0, 0, 400)),
         wire_s=random.choice((0.001, 0.001, 0.05, 0.4)),
+        flaky=random.choice((0.0, 0.0, 0.005, 0.03)),
+        limits=_limits(random),
         orders=random.randint(6, 24),
         storm_s=random.uniform(6.0, 25.0),
         suppliers=suppliers,
         diligence={"south": random.uniform(0.7, 1.0), "west": random.choice((0.0, 0.5))},
         products=products,
         accounts=_accounts(random),
+    )
+
+
+def _limits(random: Random) -> Limits:
+    """Small bounds, so that a small world meets them; now and then tiny ones."""
+
+    def bound(usual: int, tiny: int) -> int:
+        return tiny if random.random() < 0.15 else usual
+
+    return replace(
+        LIMITS,
+        due_poll_s=1.0,
+        router_sweep_s=1.0,
+        call_timeout_s=6.0,
+        resident_idle_s=random.choice((1.0, 4.0, 30.0)),
+        resident_actors_max=bound(30, 3),
+        load_batch_actors_max=bound(8, 1),
+        due_batch_actors_max=bound(8, 1),
+        commit_groups_max=bound(8, 1),
+        arrivals_in_flight_max=bound(2_000, 4),
+        effects_in_flight_max=bound(10_000, 2),
+        watches_max=bound(20_000, 1),
+        mailbox_messages_max=bound(10_000, 3),
+        host_queue_messages_max=bound(50_000, 20),
+        router_queue_messages_max=bound(20_000, 10),
+        router_batch_messages_max=bound(1_000, 2),
     )
 
 

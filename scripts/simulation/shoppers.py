@@ -13,6 +13,7 @@ from models.decision import Address, Command
 from models.identity import inner_id
 from models.order import commands as c
 from models.order.values import Quantities, Tracking
+from models.record import changed
 from models.sku import ClaimSku, ReceiveStock
 from scripts.simulation.client import Client
 from scripts.simulation.scenario import Scenario, order
@@ -55,7 +56,17 @@ class People:
         deliveries = [
             self._deliver_stock(self._random.uniform(0, storm_s)) for _ in range(self._random.choice((0, 1, 3)))
         ]
-        await asyncio.gather(*lives, *deliveries, *(self._audit() for _ in range(AUDITORS)))
+        terms = [self._change_terms()] if self._random.random() < 0.3 else []
+        await asyncio.gather(*lives, *deliveries, *terms, *(self._audit() for _ in range(AUDITORS)))
+
+    async def _change_terms(self) -> None:
+        """A supplier who took everything wants to be asked from now on, and changes its mind again."""
+        north = self._plan.suppliers[0]
+        for mode in ("manual", "auto"):
+            await asyncio.sleep(self._random.random() * self._plan.storm_s / 2)
+            await self._ask(
+                Address("supplier", north.supplier), partial(_as_it_is, changed(north, mode=mode, accept_within_s=10))
+            )
 
     async def _audit(self) -> None:
         """Somebody who looks at stock all the time, through whichever gateway answers: SKUs change most often, so old
