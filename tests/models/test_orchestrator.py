@@ -119,6 +119,24 @@ def test_a_shortage_releases_what_was_reserved_and_voids_the_hold() -> None:
     assert world.bank.hold == 0
 
 
+@pytest.mark.parametrize(
+    ("step", "code", "reason", "voids"),
+    [
+        ("authorise", "card_declined", "payment_declined", 0),
+        ("authorise", "authentication_required", "payment_authentication_required", 0),
+        ("capture", "charge_expired_for_capture", "capture_failed", 1),
+    ],
+)
+def test_what_the_bank_refuses_ends_the_order(step: str, code: str, reason: str, voids: int) -> None:
+    world = a_world()
+    world.bank.script[step] = [No(code)]
+    placed(world)
+    assert world.order.cancel_reason == reason
+    assert world.bank.voids == voids
+    assert world.saga.phase == "ended"
+    assert world.state(Address("sku", "n1")).available == 100
+
+
 def test_a_rejection_undoes_tasks_stock_and_hold_in_that_order() -> None:
     world = a_world()
     world.supplier("south", "manual")
