@@ -65,7 +65,7 @@ def scenario(random: Random) -> Scenario:
         hosts=random.randint(1, 3),
         gateways=random.randint(1, 2),
         shards=random.choice((2, 4, 4, 6)),
-        dedicated=random.choice((frozenset(), frozenset(), hot, frozenset({"supplier"}))),
+        dedicated=random.choice((frozenset(), frozenset(), frozenset(), hot, frozenset({"supplier"}), frozenset({"order"}))),
         skew_ms=random.choice((0, 0, 400)),
         wire_s=random.choice((0.001, 0.001, 0.05, 0.4)),
         flaky=random.choice((0.0, 0.0, 0.005, 0.03)),
