@@ -9,9 +9,9 @@ from scripts.sandbox.parameters import Params, Spec, choice, metadata, nested, t
 from scripts.sandbox.records import Account, Json
 
 _PROFILE = Spec(
-    mcc=unsettable_text, name=unsettable_text, product_description=unsettable_text, support_email=unsettable_text,
-    support_phone=unsettable_text, support_url=unsettable_text, url=unsettable_text,
-)  # fmt: skip
+    unsupported="mcc product_description support_address support_email support_phone support_url url",
+    name=unsettable_text,
+)
 _REQUESTED = nested(Spec(requested=parameters.boolean))
 _CAPABILITIES = nested(Spec(card_payments=_REQUESTED, transfers=_REQUESTED))
 _TYPE = nested(Spec(type=choice("none", "express", "full")))

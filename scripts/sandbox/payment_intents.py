@@ -26,6 +26,7 @@ from scripts.sandbox.parameters import (
 )
 from scripts.sandbox.payment_attempts import NO_METHOD, attempt
 from scripts.sandbox.records import PaymentIntent, PaymentMethod
+from scripts.sandbox.render_payments import client_secret
 
 _CANCELABLE = ("requires_payment_method", "requires_capture", "requires_confirmation", "requires_action", "processing")
 _CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
@@ -111,6 +112,7 @@ CANCEL = Spec(
     cancellation_reason=choice("abandoned", "duplicate", "fraudulent", "requested_by_customer"),
 )
 RETRIEVE = Spec(client_secret=text)
+_DESCRIPTORS = ("statement_descriptor", "statement_descriptor_suffix")
 _CONFIRM_ONLY = ("error_on_requires_action", "off_session", "return_url", "use_stripe_sdk")
 
 
@@ -165,7 +167,10 @@ def create(call: Call) -> Answer:
 
 def retrieve(call: Call) -> Answer:
     """GET /v1/payment_intents/{id}"""
-    return call.payment_intent(call.path[0])
+    intent = call.payment_intent(call.path[0])
+    if call.params.get("client_secret", client_secret(intent)) != client_secret(intent):
+        raise refused("The client_secret provided does not match this PaymentIntent's.", param="client_secret")
+    return intent
 
 
 def update(call: Call) -> Answer:
@@ -239,9 +244,11 @@ def capture(call: Call) -> Answer:
             payment_intent=call.shown(intent.id),
         )
     charge = call.charge(intent.latest_charge or "")
-    charges.capture(call, charge, taken)
+    words = {name: params[name] for name in _DESCRIPTORS if name in params}
+    charges.capture(call, charge._replace(**words), taken)
     call.work.emit("charge.captured", charge.id)
     intent = intent._replace(
+        **words,
         status="succeeded",
         amount_capturable=0,
         amount_received=taken,

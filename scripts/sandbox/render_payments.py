@@ -30,7 +30,7 @@ def payment_intent(store: Store, pi: PaymentIntent) -> Json:
         "canceled_at": pi.canceled_at,
         "cancellation_reason": pi.cancellation_reason,
         "capture_method": pi.capture_method,
-        "client_secret": f"{pi.id}_secret_{pi.id[-10:]}",
+        "client_secret": client_secret(pi),
         "confirmation_method": pi.confirmation_method,
         "created": pi.created,
         "currency": pi.currency,
@@ -63,6 +63,11 @@ def payment_intent(store: Store, pi: PaymentIntent) -> Json:
         "transfer_data": None,
         "transfer_group": pi.transfer_group,
     }  # fmt: skip
+
+
+def client_secret(pi: PaymentIntent) -> str:
+    """What a payer's browser identifies itself with."""
+    return f"{pi.id}_secret_{pi.id[-10:]}"
 
 
 def _last_error(store: Store, pi: PaymentIntent) -> Json | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from scripts.sandbox import currencies, ledger, parameters
 from scripts.sandbox.calls import Answer, Call
 from scripts.sandbox.errors import invalid, missing
-from scripts.sandbox.parameters import Spec, amount, boolean, choice, metadata, text, unsettable_text
+from scripts.sandbox.parameters import Spec, amount, choice, metadata, text, unsettable_text
 from scripts.sandbox.records import Charge, Entry, Reversal, Transfer
 
 CREATE = Spec(
@@ -26,7 +26,7 @@ CREATE = Spec(
 )
 UPDATE = Spec(description=unsettable_text, metadata=metadata)
 REVERSE = Spec(
-    unsupported="description", amount=amount, metadata=metadata, refund_application_fee=boolean
+    unsupported="description refund_application_fee", amount=amount, metadata=metadata
 )  # fmt: skip
 UPDATE_REVERSAL = Spec(metadata=metadata)
 

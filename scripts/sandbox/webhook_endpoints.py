@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from scripts.sandbox import parameters
 from scripts.sandbox.calls import Answer, Call
 from scripts.sandbox.errors import missing, refused
-from scripts.sandbox.parameters import Params, Spec, boolean, metadata, text, texts, unsettable_text
+from scripts.sandbox.parameters import Params, Spec, boolean, choice, metadata, text, texts, unsettable_text
 from scripts.sandbox.records import WebhookEndpoint
-from scripts.sandbox.render import render
+from scripts.sandbox.render import API_VERSION, render
 
 _EVENT_TYPE = re.compile(r"[a-z_]+(\.[a-z_]+)+\Z")
 
@@ -35,7 +35,7 @@ def _types(value: object, name: str) -> tuple[str, ...]:
 CREATE = Spec(
     required="enabled_events url",
     unsupported="connect",
-    api_version=text,
+    api_version=choice(API_VERSION),
     description=unsettable_text,
     enabled_events=_types,
     metadata=metadata,

@@ -199,6 +199,22 @@ def test_what_is_missing(sandbox: Server, name: str) -> None:
     assert (refused.value.code, refused.value.param) == ("parameter_missing", name)
 
 
+def test_a_browser_needs_the_intents_own_secret(sandbox: Server) -> None:
+    intent = sandbox.hold()
+    own: Any = {"client_secret": intent.client_secret}
+    assert sandbox.v1.payment_intents.retrieve(intent.id, own).id == intent.id
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        sandbox.v1.payment_intents.retrieve(intent.id, {"client_secret": "guess"})
+    assert refused.value.param == "client_secret"
+
+
+def test_a_capture_may_rename_the_statement(sandbox: Server) -> None:
+    params: Any = {"statement_descriptor_suffix": "ORD 1", "metadata": {"taken": "yes"}, "expand": ["latest_charge"]}
+    captured = sandbox.v1.payment_intents.capture(sandbox.hold().id, params)
+    assert captured.statement_descriptor_suffix == captured.latest_charge.statement_descriptor_suffix == "ORD 1"  # type: ignore[union-attr]
+    assert captured.metadata.to_dict() == {"taken": "yes"}
+
+
 def test_an_unknown_intent_is_404(sandbox: Server) -> None:
     with pytest.raises(stripe.InvalidRequestError) as missing:
         sandbox.v1.payment_intents.retrieve("pi_nobody")
