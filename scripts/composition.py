@@ -30,6 +30,7 @@ from gateway.services import BadSignature, StripeEvents
 from models.decision import Millis
 from models.orchestrator.messages import PaymentAnswered
 from models.payments import PaymentAnswer
+from scripts.storage_watch import StorageWatch
 
 log = logging.getLogger("dray")
 
@@ -146,12 +147,14 @@ class Hosted:
             on_lost=self._lost,
             on_foreign=self._wake,
         )
+        self._storage = StorageWatch(self.core, journal, Path(spec["data"]) if spec["data"] else None)
         self.link = HostLink(self.core, name, ray_cluster.find_director, cell=cell)
         self._waking: dict[Cell, asyncio.Task[None]] = {}
 
     async def open(self) -> None:
         await self.core.start()
         self.reach.directory.start()
+        self._storage.start()
         self.link.start()
         self._routing = asyncio.get_running_loop().create_task(self.reach.router.start())
 
@@ -163,6 +166,7 @@ class Hosted:
 
     async def close(self) -> None:
         await self.link.close()
+        await self._storage.close()
         await self.core.close()
         await self.reach.close()
         await self.journal.close()

@@ -14,7 +14,7 @@ class Spec(TypedDict):
     """What every process of one system is built from. Secrets are not in it: each process has them in its environment.
 
     stripe_url: of the sandbox, or of the server that `--stripe-url` names; '' means Stripe itself.
-    logs, ledger, endpoint_file: paths on this machine; '' where nodes do not share one.
+    logs, ledger, endpoint_file, data: paths on this machine; '' where nodes do not share one.
     key_id:     tells master keys apart without showing them: all nodes must have the same.
     """
 
@@ -29,6 +29,7 @@ class Spec(TypedDict):
     logs: str
     log_level: str
     endpoint_file: str
+    data: str
     key_id: str
     host_factory: str
     journal_factory: str
@@ -50,6 +51,7 @@ def spec_of(settings: Settings, redis: str, stripe_url: str) -> Spec:
         logs=str(settings.logs.resolve()) if alone else "",
         log_level=settings.log_level,
         endpoint_file=str(data / "director.json") if alone else "",
+        data=str(data) if alone and not settings.redis else "",
         key_id="",  # known when the keys have been loaded
         host_factory=HOST_FACTORY,
         journal_factory=JOURNAL_FACTORY,

@@ -29,6 +29,9 @@ class Limits:
     commit_retry_max_s: float = 2.0
     due_poll_s: float = 0.25
     due_batch_actors_max: int = 1_000
+    # Storage: beyond these, new orders are refused
+    disk_free_bytes_min: int = 256 * 2**20
+    journal_memory_share_max: float = 0.9
     # The router
     router_calls_in_flight_max: int = 2  # per destination
     router_batch_bytes_max: int = 90_000  # below Ray's 100 KiB inline limit
