@@ -92,7 +92,9 @@ def money(pence: int) -> str:
 
 
 def test_another_history_of_the_same_stock_reconciles_too(system: System, tmp_path: Path) -> None:
-    path = history(tmp_path / "other.csv", [("1", "85123A", "6", "2.55", "17850"), ("2", "10002", "1", "0.85", "17850")])
+    path = history(
+        tmp_path / "other.csv", [("1", "85123A", "6", "2.55", "17850"), ("2", "10002", "1", "0.85", "17850")]
+    )
     done = system.dray("replay", path)
     assert done.returncode == 0, done.stdout + done.stderr
 

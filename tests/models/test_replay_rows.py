@@ -23,9 +23,11 @@ def history(path: Path, *rows: str) -> Path:
     return path
 
 
-def row(invoice: str = "536365", code: str = "85123A", quantity: str = "6", at: str = "12/1/10 8:26",
-        price: str = "2.55", customer: str = "17850", title: str = "HEART", country: str = "France") -> str:  # fmt: skip
-    return f"{invoice},{code},{title},{quantity},{at},{price},{customer},{country}\n"
+def row(invoice: str = "536365", code: str = "85123A", quantity: str = "6", **cells: str) -> str:
+    """A row that is good but for what is said here; `cells`: at, price, customer, country."""
+    given = {"title": "HEART", "at": "12/1/10 8:26", "price": "2.55", "customer": "17850", "country": "France", **cells}
+    ends = ",".join(given[name] for name in ("at", "price", "customer", "country"))
+    return f"{invoice},{code},{given['title']},{quantity},{ends}\n"
 
 
 def only(path: Path, text: str) -> Row | Flaw:
@@ -127,7 +129,11 @@ def test_an_invoice_comes_whole_though_its_rows_are_scattered(tmp_path: Path) ->
     assert {code: article.units for code, article in found.articles.items()} == {"A": 12, "B": 11}
     items = list(replayed(path, found))
     invoices = [item for item in items if isinstance(item, Invoice)]
-    assert [(one.number, [part.line for part in one.rows]) for one in invoices] == [("2", [3]), ("1", [2, 5]), ("4", [8])]
+    assert [(one.number, [part.line for part in one.rows]) for one in invoices] == [
+        ("2", [3]),
+        ("1", [2, 5]),
+        ("4", [8]),
+    ]
     assert [item.line for item in items if not isinstance(item, Invoice)] == [4, 6, 7]
 
 
@@ -146,7 +152,9 @@ def test_a_limit_takes_whole_invoices_and_what_came_before_the_next(tmp_path: Pa
 
 
 def test_a_long_line_becomes_several_and_prices_stay_the_invoices_own(tmp_path: Path) -> None:
-    path = history(tmp_path / "h.csv", row("1", "A", "24215", price="1.04"), row("1", "A", "2", price="0.85", customer=""))
+    path = history(
+        tmp_path / "h.csv", row("1", "A", "24215", price="1.04"), row("1", "A", "2", price="0.85", customer="")
+    )
     (invoice,) = (item for item in replayed(path, survey(path, None)) if isinstance(item, Invoice))
     assert [quantity for _, quantity in lines_of(invoice)] == [LINE_UNITS_MAX, LINE_UNITS_MAX, 4215, 2]
     body = order_of(invoice)
@@ -157,12 +165,19 @@ def test_a_long_line_becomes_several_and_prices_stay_the_invoices_own(tmp_path: 
 
 def test_an_invoice_without_a_customer_is_nobody_elses(tmp_path: Path) -> None:
     path = history(tmp_path / "h.csv", row("1", customer=""), row("2", customer="", country="Unspecified"))
-    emails = [order_of(item)["customer"]["email"] for item in replayed(path, survey(path, None)) if isinstance(item, Invoice)]
+    emails = [
+        order_of(item)["customer"]["email"] for item in replayed(path, survey(path, None)) if isinstance(item, Invoice)
+    ]
     assert emails == ["walk-in-1@example.com", "walk-in-2@example.com"]
 
 
 def test_stock_codes_are_product_ids_wherever_they_can_be() -> None:
-    assert [product_of(code) for code in ("85123A", "85123a", "gift_0001_20", "m")] == ["85123A", "85123a", "gift_0001_20", "m"]
+    assert [product_of(code) for code in ("85123A", "85123a", "gift_0001_20", "m")] == [
+        "85123A",
+        "85123a",
+        "gift_0001_20",
+        "m",
+    ]
     odd = {product_of(code) for code in ("BANK CHARGES", "BANK-CHARGES", "BANK  CHARGES", "é", "_x", "A" * 65)}
     assert len(odd) == 6
     assert supplier_of("85123A") == "supplier-8"
