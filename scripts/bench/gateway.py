@@ -77,7 +77,8 @@ class Instant:
         }
         self._replies = {kind: Reply(Status.OK, orjson.dumps(found)) for kind, found in views.items()}
 
-    async def ask(self, _to: Address, command: Command, *, data_key: str = "", **_more: Any) -> Reply:
+    async def ask(self, to: Address, command: Command, *, data_key: str = "", **_more: Any) -> Reply:
+        assert to.kind == "order", to
         if "order" not in self._replies:
             decision = decide(Order(), changed(command, at=time.time_ns() // 1_000_000))
             assert not isinstance(decision, Rejected), decision

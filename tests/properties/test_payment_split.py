@@ -1,5 +1,7 @@
 """The arithmetic of shares and refunds holds for every amount, not only for the ones we thought of."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,7 +59,7 @@ def test_what_is_returned_never_shrinks_as_refunds_grow(case, data):
 def test_each_further_unit_comes_from_exactly_one_party(shares):
     steps = [returned(shares, refund) for refund in range(sum(shares) + 1)]
     assert steps[-1] == tuple(shares)
-    for old, new in zip(steps, steps[1:], strict=False):
+    for old, new in pairwise(steps):
         assert sorted(n - o for o, n in zip(old, new, strict=True)) == [0] * (len(shares) - 1) + [1]
 
 

@@ -16,7 +16,7 @@ from actors.runtime.local_transport import LocalTransport
 from actors.runtime.parking import Poison
 from actors.runtime.ports import Cell, Placement, Record
 from actors.runtime.router import Router
-from models.decision import Address
+from models.decision import Address, Send
 from models.identity import shard_of
 from models.sku import ClaimSku, ConfirmReservation, ReceiveStock, ReleaseReservation, Reserve
 
@@ -53,6 +53,10 @@ class Shop:
     def wall(self) -> int:
         return self.now
 
+    def _park(self, poison: Poison) -> tuple[Send, ...]:
+        self.parked.append(poison)
+        return ()
+
     async def placement(self) -> Placement:
         return Placement(self.version, [f"h{self.version}"] * SHARDS)
 
@@ -77,7 +81,7 @@ class Shop:
             shards=SHARDS,
             wall=self.wall,
             tell=router.tell,
-            park=lambda poison: self.parked.append(poison) or (),
+            park=self._park,
         )
         await host.start()
         self.transport.add(name, host.deliver)
