@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 from scripts.settings import Resolved
 
 if TYPE_CHECKING:
+    from scripts.load.measured import Measured
     from scripts.load.plan import Plan
 
+SETTLE_S = 60.0
 CLIENT_RATE_MAX = 5_000.0
 CLIENT_IN_FLIGHT_MAX = 4_000
 
@@ -105,7 +107,31 @@ def run(arguments: argparse.Namespace, resolved: Resolved) -> int:
         return 1
     finally:
         progress.close()
-    print(table(measured))
+    print(table(measured), flush=True)
+    passed = arguments.no_audit or _audited(measured, resolved)
     if arguments.json:
         arguments.json.write_text(json.dumps(measured.to_json(), indent=2) + "\n")
-    return 0
+    return 0 if passed and not measured.lost() else 1
+
+
+def _audited(measured: Measured, resolved: Resolved) -> bool:
+    """Wait until the system is at rest, then audit it with the receipts of this run."""
+    import asyncio
+    import sys
+
+    from actors.runtime.ports import JournalMismatch, JournalUnavailable
+    from scripts import run_state
+    from scripts.audit.run import Case, audit
+
+    settings = resolved.settings
+    case = Case(
+        run_state.running(settings).redis, settings.data, (Path(measured.receipts),), settle_s=SETTLE_S, strict=True
+    )  # fmt: skip
+    try:
+        findings = asyncio.run(audit(case))
+    except (JournalUnavailable, JournalMismatch, ValueError) as error:
+        print(f"dray: the audit could not be made: {error}", file=sys.stderr)
+        return False
+    measured.audit = findings.to_json()
+    print("\n".join(findings.lines()))
+    return findings.passed

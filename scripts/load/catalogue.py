@@ -76,7 +76,9 @@ async def make(client: Client, catalogue: Catalogue, plan: Plan, state: RunState
     accounts = has_accounts(state)
     suppliers = {product.supplier for product in catalogue.regular} | {"load-s00"}
     brands = [f"load-b{number}" for number in range(BRANDS)]
-    await make_accounts(state, [account(name) for name in (RETAILER, FULL_SUPPLIER, MANUAL_SUPPLIER, *suppliers, *brands)])
+    await make_accounts(
+        state, [account(name) for name in (RETAILER, FULL_SUPPLIER, MANUAL_SUPPLIER, *suppliers, *brands)]
+    )
     parties: list[tuple[str, dict[str, Any]]] = [
         (f"/v1/{kind}/{name}", {"name": name, "stripe_account": account(name) if accounts else None, **more})
         for kind, name, more in [

@@ -44,7 +44,7 @@ class Client:
         self._pool = Pool(lambda: str(json.loads(run_file.read_text())["url"]), CONNECTIONS_MAX)
         host = urlsplit(json.loads(run_file.read_text())["url"]).netloc
         self._orders = Orders(self._plan, catalogue, host, told["run"], self._plan.seed * 1_000 + self._number)
-        self._book = ReceiptBook(Path(told["receipts"]))
+        self._book = ReceiptBook(Path(told["receipts"]), told["run"])
         self._shopper = Shopper(self._pool, Commands(catalogue, host), self._book, told["run"])
         self._numbers: Iterator[int] = itertools.count(self._number, self._clients)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -60,8 +60,8 @@ class Client:
         await self._until(self._begins)
         await (self._open() if self._plan.open_loop else self._closed())
         reporting.cancel()
-        self._say(over=True)
         self._book.close()
+        self._say(over=True)
         await self._pool.close()
 
     # --- closed loop: so many orders under way, each followed by the next ---
@@ -146,6 +146,7 @@ class Client:
     async def _report(self) -> None:
         while True:
             await asyncio.sleep(REPORT_S)
+            self._book.flush()
             self._say(over=False)
 
     def _say(self, *, over: bool) -> None:

@@ -97,7 +97,7 @@ class Measured:
 
     def lost(self) -> int:
         """Orders that were accepted and whose end nobody has seen."""
-        return self.total.unfinished + self.total.accepted - self.total.unfinished - self.total.ended
+        return self.total.accepted - self.total.ended
 
     def to_json(self) -> dict[str, Any]:
         """As `load --json` writes it."""

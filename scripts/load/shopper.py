@@ -165,8 +165,14 @@ class Shopper:
     def _note(self, key: str, what: str, answer: Answer | None) -> Seen:
         status = answer.status if answer else 0
         seen = seen_in(answer) if answer and status < 300 else Seen("", "", "")
-        self._book.add(Receipt(self._run, key, what, status, *seen))
+        version = _version(answer) if answer and seen.order else 0
+        self._book.add(Receipt(self._run, key, what, status, *seen, version))
         return seen
+
+
+def _version(answer: Answer) -> int:
+    digits = header(answer.head, b"etag").strip(b'"')
+    return int(digits) if digits.isdigit() else 0
 
 
 def _retry_after_s(answer: Answer | None) -> float:
