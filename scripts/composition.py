@@ -11,7 +11,6 @@ import os
 import secrets
 import time
 from collections.abc import Mapping
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +29,14 @@ from gateway.services import BadSignature, StripeEvents
 from models.decision import Millis
 from models.orchestrator.messages import PaymentAnswered
 from models.payments import PaymentAnswer
+from scripts.journal import open_journal
+from scripts.process_log import log_to_file
 from scripts.storage_watch import StorageWatch
 
 log = logging.getLogger("dray")
 
 SANDBOX_KEY = "sk_test_dray_sandbox"
-STREAM_KINDS = frozenset({"order"})
-"""Kinds whose events the read side follows."""
-
 FOREIGN_PAUSE_S = 5.0
-LOG_BYTES_MAX = 20_000_000
 
 
 def wall() -> Millis:
@@ -47,20 +44,6 @@ def wall() -> Millis:
 
 
 # --- hosts -----------------------------------------------------------------------------------------------------------
-
-
-async def open_journal(spec: Mapping[str, Any]) -> RedisJournal:
-    """Connect, and prove that this journal is of this system. Raises JournalMismatch and JournalUnavailable."""
-    journal = RedisJournal(spec["redis"], stream_kinds=STREAM_KINDS)
-    await journal.open()
-    await journal.claim(spec["shards"])
-    return journal
-
-
-async def open_director_journal(spec: Mapping[str, Any]) -> RedisJournal:
-    """The director only reads leases."""
-    log_to_file(spec, "director")
-    return await open_journal(spec)
 
 
 def answer_payment(answer: PaymentAnswer) -> PaymentAnswered:
@@ -206,17 +189,3 @@ def spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-
-
-def log_to_file(spec: Mapping[str, Any], name: str) -> None:
-    """Log where an operator looks: in the data directory, where there is one, else on standard error."""
-    handler: logging.Handler = logging.StreamHandler()
-    if spec["logs"]:
-        safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
-        handler = RotatingFileHandler(Path(spec["logs"]) / f"{safe}.log", maxBytes=LOG_BYTES_MAX, backupCount=2)
-    logging.basicConfig(
-        level=spec["log_level"].upper(), handlers=[handler], force=True,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )  # fmt: skip
-    for vendor in ("stripe", "uvicorn", "asyncio"):
-        logging.getLogger(vendor).setLevel(logging.WARNING)

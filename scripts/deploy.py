@@ -25,7 +25,8 @@ from models.decision import Address, Command
 from models.keyring import KEYRING, CreateKey, Role
 from models.party import PutParty
 from models.supplier.messages import Mode, PutSupplier
-from scripts.composition import Reach, log_to_file
+from scripts.composition import Reach
+from scripts.process_log import log_to_file
 from scripts.spec import Spec
 
 RETAILERS = ("acme",)

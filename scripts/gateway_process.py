@@ -19,7 +19,8 @@ from actors.adapters.key_file import load_keys
 from gateway import server
 from gateway.app import create
 from gateway.services import Services
-from scripts.composition import Reach, log_to_file, spare_the_collector, stripe_events, wall
+from scripts.composition import Reach, spare_the_collector, stripe_events, wall
+from scripts.process_log import log_to_file
 
 
 async def serve(told: dict[str, Any]) -> None:

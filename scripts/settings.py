@@ -180,8 +180,8 @@ def checked(settings: Settings) -> Settings:
         raise BadSetting("--address joins a cluster, whose nodes share one Redis: name it with --redis URL")
     if settings.address and settings.payments == "sandbox":
         raise BadSetting(
-            "--address joins a cluster, and the sandbox is of one machine: take --payments stripe (with --stripe-url, it"
-            " can pay through a sandbox that you start) or simulated"
+            "--address joins a cluster, and the sandbox is of one machine: take --payments simulated or stripe (which"
+            " --stripe-url can point at a sandbox that you start)"
         )
     if settings.stripe_url and settings.payments != "stripe":
         raise BadSetting("--stripe-url goes with --payments stripe")

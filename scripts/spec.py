@@ -7,7 +7,7 @@ from typing import TypedDict
 from scripts.settings import Settings
 
 HOST_FACTORY = "scripts.composition:open_host"
-JOURNAL_FACTORY = "scripts.composition:open_director_journal"
+JOURNAL_FACTORY = "scripts.journal:open_director_journal"
 
 
 class Spec(TypedDict):

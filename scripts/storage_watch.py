@@ -1,4 +1,4 @@
-"""Stops accepting orders before the journal runs out of room: what was accepted can then still be brought to its end."""
+"""Stops accepting orders before the journal runs out of room, so that what was accepted can be brought to its end."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +91,18 @@ class System:
             assert status in (200, 201), answer
 
     def place(self, product: str, **headers: str) -> dict[str, Any]:
+        """As a client is meant to: one idempotency key, and again while nobody has answered."""
         body = {**BUYER, "lines": [{"product": product, "quantity": 1}]}
-        status, order = self.call("POST", "/v1/orders", body, key=self.keys["retailers"]["acme"], **headers)
+        headers = {"Idempotency-Key": uuid.uuid4().hex, **headers}
+        deadline = time.monotonic() + COMMAND_TIMEOUT_S
+        while True:
+            try:
+                status, order = self.call("POST", "/v1/orders", body, key=self.keys["retailers"]["acme"], **headers)
+            except (ConnectionError, urllib.error.URLError) as error:
+                status, order = 0, error
+            if status not in (0, 429, 503) or time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
         assert status == 202, order
         found: dict[str, Any] = order
         return found
