@@ -69,16 +69,15 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
     if hot is None:
         hot = (arguments.orders // 10 or 1_000) if arguments.hot_sku else -1
     needed = max(1, round(rate / CLIENT_RATE_MAX + 0.499), -(-in_flight // CLIENT_IN_FLIGHT_MAX))
-    shares = {
-        name: getattr(arguments, name) for name in ("declines", "shortages", "rejections", "cancellations", "manual")
-    }
+    kinds = ("declines", "shortages", "rejections", "cancellations", "manual")
+    sample = arguments.sample if arguments.sample is not None else (4 if rate else 20)
     return checked(
         Plan(
             orders=arguments.orders, duration_s=arguments.duration or (0.0 if arguments.orders else 30.0), rate=rate,
             in_flight=in_flight, lines=arguments.lines, skus=arguments.skus, zipf=arguments.zipf,
-            suppliers=min(arguments.suppliers, arguments.skus), ramp=arguments.ramp, spike=arguments.spike, hot_units=hot,
-            one_supplier=arguments.one_supplier, sample=arguments.sample if arguments.sample is not None else (4 if rate else 20),
-            clients=arguments.clients or needed, seed=arguments.seed, **shares,
+            suppliers=min(arguments.suppliers, arguments.skus), ramp=arguments.ramp, spike=arguments.spike,
+            hot_units=hot, one_supplier=arguments.one_supplier, sample=sample, clients=arguments.clients or needed,
+            seed=arguments.seed, **{name: getattr(arguments, name) for name in kinds},
         )
     )  # fmt: skip
 

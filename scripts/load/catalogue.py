@@ -1,5 +1,7 @@
-"""The load test's own catalogue, made over the API. Its names are the same in every run, so that it is reused; only a hot
-SKU gets a new name, for its units are counted."""
+"""The load test's own catalogue, made over the API.
+
+Its names are the same in every run, so that it is reused; only a hot SKU gets a new name, for its units are counted.
+"""
 
 from __future__ import annotations
 
@@ -79,11 +81,12 @@ async def make(client: Client, catalogue: Catalogue, plan: Plan, state: RunState
     await make_accounts(
         state, [account(name) for name in (RETAILER, FULL_SUPPLIER, MANUAL_SUPPLIER, *suppliers, *brands)]
     )
+    no_more: dict[str, Any] = {}
     parties: list[tuple[str, dict[str, Any]]] = [
         (f"/v1/{kind}/{name}", {"name": name, "stripe_account": account(name) if accounts else None, **more})
         for kind, name, more in [
-            ("retailers", RETAILER, {}),
-            *(("brands", name, {}) for name in brands),
+            ("retailers", RETAILER, no_more),
+            *(("brands", name, no_more) for name in brands),
             *(("suppliers", name, {"mode": "auto"}) for name in sorted(suppliers)),
             ("suppliers", FULL_SUPPLIER, {"mode": "auto", "daily_capacity": 0}),
             ("suppliers", MANUAL_SUPPLIER, {"mode": "manual"}),

@@ -1,4 +1,7 @@
-"""One client process of a load test: told what to do by a line of JSON on its input, it reports on its output twice a second."""
+"""One client process of a load test.
+
+Told what to do by a line of JSON on its input, it reports on its output twice a second.
+"""
 
 from __future__ import annotations
 
@@ -140,8 +143,10 @@ class Client:
         return time.monotonic() - self._begins
 
     async def _until(self, at: float) -> None:
-        while (left := at - time.monotonic()) > 0 and not self._stopping.is_set():
-            await asyncio.sleep(min(left, 0.2))
+        left = at - time.monotonic()
+        if left > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), left)
 
     async def _report(self) -> None:
         while True:

@@ -36,8 +36,10 @@ class _Process(NamedTuple):
 
 
 class Meter:
-    """Charges CPU to roles: gateway, hosts, redis, ray, sandbox, client and what else `run.json` or Ray names. A process that
-    ends is charged with what it had cost when last seen, so sample now and then."""
+    """Charges CPU to roles: gateway, hosts, redis, ray, sandbox, client and what else `run.json` or Ray names.
+
+    A process that ends is charged with what it had cost when last seen, so sample now and then.
+    """
 
     def __init__(self, state: RunState, clients: Iterable[int]) -> None:
         self._roots: dict[int, str] = {name.pid: role.split("-")[0] for role, name in state.processes.items()}

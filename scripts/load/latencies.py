@@ -1,7 +1,7 @@
 """Latencies counted in buckets, so that those of many processes and intervals can be added up.
 
-The buckets are those of an HdrHistogram with seven significant bits (http://hdrhistogram.org): below 256 µs exact, above
-it 128 to each doubling, so a percentile is at most 0.8 % too high and never too low.
+The buckets are those of an HdrHistogram with seven significant bits: below 256 µs exact, above it 128 to each
+doubling, so a percentile is at most 0.8 % too high and never too low.
 """
 
 from __future__ import annotations

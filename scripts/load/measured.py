@@ -46,7 +46,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Interval:
-    """One interval of the test. at_s: its end, from the start. queued, pending: of all hosts; -1 if they were not asked in time."""
+    """One interval of the test. at_s: its end, from the start. queued, pending: of all hosts; -1 if unknown."""
 
     at_s: float
     length_s: float

@@ -1,4 +1,7 @@
-"""The orders of a load test, as prebuilt requests: what is bought follows Zipf's law, what becomes of it the plan's shares."""
+"""The orders of a load test, as prebuilt requests.
+
+What is bought follows Zipf's law, what becomes of it the plan's shares.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,7 @@ class Orders:
         if kind in self._special:
             lines = [self._special[kind], *lines[1:]]
         card = BAD_CARD if kind == DECLINED else GOOD_CARD
-        body = b'{"lines":[%b],"payment_method":"%b","metadata":{"load":"%b"},"customer":{"email":"%b@load.example",%b' % (
+        body = b'{"lines":[%b],"payment_method":"%b","metadata":{"load":"%b"},"customer":{"email":"%b%b' % (
             b",".join(lines), card.encode(), key.encode(), key.encode(), self._end,
         )  # fmt: skip
         head = b"%bIdempotency-Key: %b\r\nContent-Length: %d\r\n" % (self._posts, key.encode(), len(body))
@@ -109,7 +112,7 @@ def _customer() -> bytes:
         "shipping_address": {"line1": "1 Load Street", "city": "Berlin", "postal_code": "10115", "country": "DE"},
         "currency": CURRENCY,
     }
-    return b'"name":"Ada Load"},' + orjson.dumps(rest)[1:]
+    return b'@load.example","name":"Ada Load"},' + orjson.dumps(rest)[1:]
 
 
 def _head(path: str, host: str, key: str) -> bytes:

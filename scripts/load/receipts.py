@@ -1,5 +1,8 @@
-"""What the client was told, one JSON line an answer, for the audit: an order that was promised here has to exist, one that
-claims to be of this run has to be here, and the same key has to get the same answer."""
+"""What the client was told, one JSON line an answer, for the audit.
+
+An order that was promised here has to exist, one that claims to be of this run has to be here, and the same key has to
+get the same answer.
+"""
 
 from __future__ import annotations
 

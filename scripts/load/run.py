@@ -106,8 +106,8 @@ class LoadTest:
 
     async def _start(self, number: int, drawn: catalogue.Catalogue, begins: float) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "scripts.load.client_process", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            limit=LINE_BYTES_MAX, start_new_session=True,
+            sys.executable, "-m", "scripts.load.client_process", stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE, limit=LINE_BYTES_MAX, start_new_session=True,
         )  # fmt: skip
         told = {
             "plan": self._plan.to_json(), "number": number, "begins": begins, "catalogue": drawn.to_json(),

@@ -28,8 +28,8 @@ class Progress:
         p99 = counts.completion.percentile_ms(0.99)
         refused = total.refused.total()
         line = (
-            f"{self._bar(interval, total)} {interval.at_s:5.0f} s  {rate:6,.0f} orders/s  {interval.in_flight:,} in flight"
-            f"  p99 {p99:,.0f} ms  {total.errors} errors  {refused:,} refused"
+            f"{self._bar(interval, total)} {interval.at_s:5.0f} s  {rate:6,.0f} orders/s"
+            f"  {interval.in_flight:,} in flight  p99 {p99:,.0f} ms  {total.errors} errors  {refused:,} refused"
         )
         if self._live:
             sys.stderr.write(f"\r\x1b[K{line}")
@@ -70,7 +70,8 @@ def table(measured: Measured) -> str:
     cpu = measured.cpu_ms_per_order()
     rows = [
         ("test", title(measured) + (" (interrupted)" if measured.interrupted else "")),
-        ("orders", f"{total.sent:,} sent, {total.accepted:,} accepted, {total.confirmed:,} confirmed in {measured.seconds:.1f} s"),
+        ("orders", f"{total.sent:,} sent, {total.accepted:,} accepted, {total.confirmed:,} confirmed"),
+        ("time", f"{measured.seconds:.1f} s"),
         ("throughput", f"{measured.orders_per_second:,.0f} confirmed/s, {measured.ended_per_second:,.0f} decided/s"),
         ("cancelled", _counts(total.cancelled)),
         ("refused", _counts(total.refused)),

@@ -1,9 +1,9 @@
 """A small HTTP/1.1 client for the load generator, by hand.
 
-Why not a library: the client shares the machine with what it measures. A request through aiohttp costs about as much CPU as
-the gateway spends on it, this one a tenth: requests are prebuilt bytes, one connection carries one request at a time
-over keep-alive, of an answer only the status, two headers and the body are looked at. It understands what Dray's gateway
-sends (Content-Length, no chunks) and nothing else.
+Why not a library: the client shares the machine with what it measures. A request through aiohttp costs about as much
+CPU as the gateway spends on it, this one a tenth: requests are prebuilt bytes, one connection carries one request at a
+time over keep-alive, of an answer only the status, a few headers and the body are looked at. It understands what Dray's
+gateway sends (Content-Length, no chunks) and nothing else.
 """
 
 from __future__ import annotations
