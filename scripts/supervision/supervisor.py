@@ -364,6 +364,15 @@ def detach(settings: Settings, arguments: list[str]) -> int:
     offset = log.stat().st_size if log.exists() else 0
     child = Child([sys.executable, "-m", "scripts.cli", "up", *arguments], log, {"PYTHONUNBUFFERED": "1"})
     child.tell("")
+    try:
+        return _followed(child, log, offset)
+    except BaseException:  # Ctrl-C, for instance: an `up` that was never announced as ready is nobody's
+        child.stop(START_TIMEOUT_S)
+        raise
+
+
+def _followed(child: Child, log: Path, offset: int) -> int:
+    """Repeat what `up` says, until it is ready (0) or has ended (1)."""
     while True:
         ended = child.ended()
         with log.open("rb") as lines:
@@ -376,6 +385,6 @@ def detach(settings: Settings, arguments: list[str]) -> int:
         if any(line.startswith(b"ready ") for line in whole.splitlines()):
             return 0
         if ended is not None:
-            sys.stderr.write(f"dray: not started; the logs are in {settings.logs}\n")
+            sys.stderr.write(f"dray: not started; the logs are in {log.parent}\n")
             return 1
         time.sleep(0.03)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from scripts import run_state
 from scripts.settings import Settings, flag_of, resolve
@@ -27,6 +29,7 @@ def temporary_system(flags: Mapping[str, str], purpose: str) -> Iterator[Setting
     """Start a system with these settings on top of the environment's, and stop it at the end, whatever happens. Its
     directory stays only if the body raises, for the logs in it. Raises DidNotStart."""
     directory = Path(tempfile.mkdtemp(prefix=f"dray-{purpose}-"))
+    before = {number: signal.signal(number, _end) for number in (signal.SIGTERM, signal.SIGHUP)}
     told = {**flags, **OWN, "data": str(directory)}
     settings = resolve(told).settings
     try:
@@ -39,4 +42,11 @@ def temporary_system(flags: Mapping[str, str], purpose: str) -> Iterator[Setting
             if state.supervisor.alive():
                 leftovers.stop_supervisor(state, STOP_TIMEOUT_S)
             leftovers.stop_all(settings, run_state.read(settings))
+        for number, handler in before.items():
+            signal.signal(number, handler)
     shutil.rmtree(directory, ignore_errors=True)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    """Being told to end is no reason to leave a system behind: unwind."""
+    raise SystemExit(128 + number)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.e2e.system import ROOT, System
@@ -158,3 +159,20 @@ def test_the_demo_with_nothing_running_brings_and_removes_a_system(tmp_path: Pat
     assert done.returncode == 0, done.stdout + done.stderr
     assert "stock and money agree with them" in done.stdout
     assert not list(tmp_path.glob("dray-demo-*"))
+
+
+@pytest.mark.parametrize("after_s", [0.5, 4.0])
+def test_a_demo_that_is_told_to_end_leaves_nothing_running(tmp_path: Path, after_s: float) -> None:
+    """While its system is starting, and later."""
+    alone = System(tmp_path / "data", TMPDIR=str(tmp_path))
+    command = [sys.executable, "-m", "scripts.cli", "demo", "--data", str(alone.data), "--payments", "simulated"]
+    running = subprocess.Popen(command, env=alone.environment, cwd=ROOT, stdout=subprocess.DEVNULL)
+    time.sleep(after_s)
+    running.terminate()
+    assert running.wait(timeout=60) in (128 + signal.SIGTERM, -signal.SIGTERM)  # the latter before it has begun
+    named = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if str(tmp_path) in " ".join(process.info["cmdline"] or ())
+    ]
+    assert [process for process in named if process.status() != psutil.STATUS_ZOMBIE] == []
