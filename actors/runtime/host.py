@@ -29,7 +29,7 @@ from actors.runtime.ports import Cell, Journal, Runners, Wall
 from actors.runtime.redrive import Redrive
 from actors.runtime.resident import Part, ReplySink, Resident, Work
 from actors.runtime.turning import Turning
-from models.decision import Address, Command, Send
+from models.decision import Address, Command, Resume, Send
 from models.identity import shard_of
 
 log = logging.getLogger("dray.host")
@@ -221,13 +221,18 @@ class HostCore:
             self.pending_residents -= resident.pending
         return owned.forget(home)
 
-    def reload(self, address: Address) -> None:
-        """Replace what is in memory by what is stored, once nothing of it is unsettled: its last turn raised."""
+    def reload(self, address: Address, *, resume: bool) -> None:
+        """Replace what is in memory by what is stored, once nothing of it is unsettled: its last turn raised. What was
+        gathered in notes is lost with it, so `resume` asks again for what was under way."""
         home = self.home_of(address)
         owned = self.owned(home)
         resident = owned.residents.get(home) if owned else None
-        if owned is not None and resident is not None:
-            self._loader.want(owned, resident)
+        if owned is None or resident is None:
+            return
+        self._loader.want(owned, resident)
+        for name, member in resident.members.items():
+            if resume and member.due is not None and member.due.pending:
+                self.enqueue(Address(name, home.id), Resume())
 
     def view(self, resident: Resident, kind_name: str) -> Reply:
         """What a reader of this member gets now: its view, or ABSENT."""

@@ -11,7 +11,7 @@ from actors.runtime.codec import encode_command
 from actors.runtime.envelope import Reply, Status
 from actors.runtime.resident import Work
 from models.catalogue import COMMAND_NAMES
-from models.decision import Address, Command, Send
+from models.decision import Address, Command, Resume, Send
 
 if TYPE_CHECKING:
     from actors.runtime.host import HostCore
@@ -47,7 +47,7 @@ class Parking:
         self._broken += 1
         name = type(envelope.command).__name__
         log.error("turn of %s for %s raised (attempt %d)", name, envelope.to, work.attempts, exc_info=error)
-        self._host.reload(envelope.to)
+        self._host.reload(envelope.to, resume=type(envelope.command) is not Resume)
         if work.attempts < self._host.limits.poison_attempts_max:
             delay_s = self._host.limits.commit_retry_s * 2**work.attempts
             asyncio.get_running_loop().call_later(delay_s, self._host.again, work)

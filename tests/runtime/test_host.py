@@ -356,6 +356,17 @@ def test_a_broken_turn_is_parked_alone() -> None:
     in_town(story, limits=replace(LIMITS, commit_retry_s=0.001))
 
 
+def test_what_was_under_way_is_asked_for_again_when_a_broken_turn_has_cost_the_memory_of_it() -> None:
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann", 5)
+        await town.router.ask(ann, Pay(amount=1, ring=True))
+        assert town.bells["h0"].rung == ["ann"]
+        await town.router.ask(ann, Break())
+        assert len(town.bells["h0"].rung) > 1  # and not only when its time has come, in half a minute
+
+    in_town(story, silent=True, limits=replace(LIMITS, commit_retry_s=0.001))
+
+
 def test_a_cell_is_handed_over_without_losing_a_command() -> None:
     async def story(town: Town) -> None:
         ann = await opened(town, "ann", 0)
