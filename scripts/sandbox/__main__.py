@@ -73,7 +73,7 @@ def options(arguments: list[str]) -> Options:
         given.error(f"--webhook needs the signing secret in the environment variable {args.webhook_secret_env}")
     seed = args.seed if args.seed is not None else secrets.token_hex(8)
     try:
-        plan = read_file(args.faults) if args.faults is not None else Plan(seed=seed)
+        plan = read_file(args.faults) if args.faults is not None else Plan()
         RateLimits(args.rate_limit)
     except (FaultsInvalid, RateLimitInvalid) as error:
         given.error(str(error))

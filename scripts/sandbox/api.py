@@ -65,7 +65,7 @@ class Api:
 
     def clear(self) -> None:
         """Back to the faults and limits of the start, and no counts."""
-        self.faults = Faults(self._plan)
+        self.faults = Faults(self._plan, self.store.settings.seed)
         self.limits = RateLimits(self._rate_limit)
         self.served: dict[str, dict[int, int]] = {}  # endpoint -> status -> how many
         self.recent: deque[Served] = deque(maxlen=REQUESTS_KEPT)
@@ -73,7 +73,7 @@ class Api:
 
     def use(self, plan: Plan) -> None:
         """Put another fault plan in force, with its rate limit or, if it names none, that of the start."""
-        self.faults = Faults(plan)
+        self.faults = Faults(plan, self.store.settings.seed)
         self.limits = RateLimits(plan.source.get("rate_limit", self._rate_limit))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,9 +87,8 @@ class Api:
             reply = await self._serve(request, endpoint, ids)
         except StripeError as error:
             reply = wire.error_reply(error, request)
-        except Exception as error:
-            self.store.stop(error)
-            await wire.send_reply(send, wire.error_reply(_broken(self.store), request))
+        except Exception as error:  # a bug; nothing was changed, or else the store has stopped itself
+            await wire.send_reply(send, wire.error_reply(_bug(repr(error)), request))
             raise
         counts = self.served.setdefault(endpoint.name if endpoint is not None else "unknown", {})
         counts[reply.status] = counts.get(reply.status, 0) + 1
@@ -103,7 +102,7 @@ class Api:
 
     async def _serve(self, request: Request, endpoint: Endpoint | None, ids: tuple[str, ...]) -> Reply:
         if self.store.broken:
-            raise _broken(self.store)
+            raise _bug(self.store.broken)
         wire.authenticate(request.authorization)
         if endpoint is None:
             raise StripeError(404, f"Unrecognized request URL ({request.method}: {request.path}).", saved=False)
@@ -229,8 +228,8 @@ class Api:
         return Reply(saved.status, body, headers, closed=fault in ("closed_before", "closed_after"))
 
 
-def _broken(store: Store) -> StripeError:
-    return StripeError(500, f"The sandbox stopped, it has a bug: {store.broken}", type="api_error", saved=False)
+def _bug(what: str) -> StripeError:
+    return StripeError(500, f"The sandbox has a bug, or its disk is full: {what}", type="api_error", saved=False)
 
 
 def _throttled(fault: str) -> StripeError:

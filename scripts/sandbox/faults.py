@@ -57,9 +57,9 @@ class Webhooks:
 
 @dataclass(frozen=True)
 class Plan:
-    """A whole fault plan, as read."""
+    """A whole fault plan, as read. Without a seed of its own it takes the sandbox's."""
 
-    seed: str = "0"
+    seed: str = ""
     rate_limit: str = "none"
     latency: dict[str, Any] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
@@ -89,7 +89,7 @@ def read(source: Any) -> Plan:
     if not isinstance(rules, list):
         raise FaultsInvalid("rules must be a list")
     return Plan(
-        seed=str(source.get("seed", "0")),
+        seed=str(source.get("seed", "")),
         rate_limit=rate_limit,
         latency=_latency(source.get("latency", {})),
         rules=tuple(_rule(rule, f"rules[{place}]") for place, rule in enumerate(rules)),
@@ -166,8 +166,9 @@ def _webhooks(value: Any) -> Webhooks:
 class Faults:
     """The plan in force, and what it has done so far."""
 
-    def __init__(self, plan: Plan | None = None) -> None:
-        self.plan = plan if plan is not None else Plan()
+    def __init__(self, plan: Plan, seed: str = "0") -> None:
+        self.plan = plan
+        self._seed = plan.seed or seed
         self.active = bool(self.plan.rules or self.plan.latency)
         self.injected: dict[str, int] = {}
         self._times = [0] * len(self.plan.rules)
@@ -217,5 +218,5 @@ class Faults:
 
     def draw(self, purpose: str, identity: str) -> float:
         """A number in [0, 1) that depends on nothing but the seed and the arguments."""
-        text = f"{self.plan.seed}/{purpose}/{identity}".encode()
+        text = f"{self._seed}/{purpose}/{identity}".encode()
         return int.from_bytes(blake2b(text, digest_size=6).digest()) / (1 << 48)
