@@ -15,10 +15,10 @@ from scripts.settings import Resolved
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CHECKS = (
-    ("ruff", ["ruff", "check", "."]),
-    ("mypy", ["mypy"]),
-    ("import-linter", ["importlinter.cli"]),
-    ("pytest", ["pytest", "-q"]),
+    ("ruff", ["-m", "ruff", "check", "."]),
+    ("mypy", ["-m", "mypy"]),
+    ("import-linter", ["-c", "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())"]),
+    ("pytest", ["-m", "pytest", "-q"]),
 )
 
 
@@ -28,11 +28,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, resolved: Resolved) -> int:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    checks = [("pytest", ["pytest", *arguments.options])] if arguments.options else list(CHECKS)
+    checks = [("pytest", ["-m", "pytest", *arguments.options])] if arguments.options else list(CHECKS)
     failed = []
     for name, command in checks:
         print(f"== {name}", flush=True)
-        if subprocess.run([sys.executable, "-m", *command], cwd=ROOT, env=environment, check=False).returncode:
+        if subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, check=False).returncode:
             failed.append(name)
     print(f"failed: {', '.join(failed)}" if failed else "all passed")
     return 1 if failed else 0
