@@ -9,6 +9,7 @@ import sys
 from types import ModuleType
 
 from scripts import cli
+from scripts.cli import sandbox
 from scripts.run_state import AlreadyRunning, NotRunning
 from scripts.settings import BadSetting, flag_of, resolve, table
 
@@ -57,6 +58,8 @@ def add_settings(command: argparse.ArgumentParser, module: ModuleType) -> None:
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["sandbox"]:
+        return sandbox.hand_over(sys.argv[2:])  # a product of its own, with options of its own
     arguments = parser().parse_args()
     prefix = "setting_"
     flags = {name.removeprefix(prefix): text for name, text in vars(arguments).items() if name.startswith(prefix)}

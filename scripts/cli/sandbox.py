@@ -1,6 +1,6 @@
 """Run the Stripe-compatible server alone, for anyone's Stripe client.
 
-    dray sandbox --port 12111 --faults FILE --seed K        `dray sandbox -- --help` lists all its options
+    dray sandbox --port 12111 --faults FILE --seed K        `dray sandbox --help` lists all its options
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from scripts.settings import Resolved
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("options", nargs=argparse.REMAINDER, help="as the sandbox takes them")
+    """The options are the server's own: see `hand_over`."""
 
 
-def run(arguments: argparse.Namespace, resolved: Resolved) -> int:
-    options: list[str] = arguments.options
-    if options[:1] == ["--"]:
-        options = options[1:]
-    given = ["--data", str(arguments.setting_data)] if arguments.setting_data else []
+def hand_over(options: list[str]) -> int:
+    """Become the server, with its options as they were typed."""
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "scripts.sandbox", *given, *options])
+    os.execv(sys.executable, [sys.executable, "-m", "scripts.sandbox", *options])
+
+
+def run(_arguments: argparse.Namespace, _resolved: Resolved) -> int:
+    return hand_over([])

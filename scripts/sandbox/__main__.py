@@ -1,4 +1,4 @@
-"""The command line: `python -m scripts.sandbox --help`."""
+"""The command line: `scripts/dray sandbox --help`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from scripts.sandbox.server import Options, serve
 from scripts.sandbox.store import Settings
 
 EXAMPLES = """examples:
-  python -m scripts.sandbox                              a sandbox that forgets everything when it stops
-  python -m scripts.sandbox --data .sandbox              one that remembers, even after kill -9
-  python -m scripts.sandbox --port 0 --seed 7 --faults faults.json --rate-limit test
+  scripts/dray sandbox                              a sandbox that forgets everything when it stops
+  scripts/dray sandbox --data .sandbox              one that remembers, even after kill -9
+  scripts/dray sandbox --port 0 --seed 7 --faults faults.json --rate-limit test
 
 then point any Stripe client at it, with any sk_test_... key:
   StripeClient("sk_test_x", base_addresses={"api": "http://127.0.0.1:12111"})
@@ -28,7 +28,7 @@ Everything is kept in memory: about 13 KB for an order of one payment and three 
 def parser() -> argparse.ArgumentParser:
     """The options, each also an environment variable DRAY_SANDBOX_<NAME>."""
     options = argparse.ArgumentParser(
-        prog="sandbox",
+        prog="dray sandbox",
         description="A Stripe-compatible server for tests: stateful, strict, durable, with faults on demand.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
