@@ -9,13 +9,13 @@ States stay values: an older one is untouched, so a turn that is abandoned leave
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import Generic, TypeVar
 from zlib import crc32
 
 from models.decision import Millis
-from models.record import changed
+from models.record import changed, dataclass
 
 V = TypeVar("V")
 

@@ -8,7 +8,6 @@ through routers and gateways without being parsed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ from actors.runtime.kind import ActorKind
 from actors.runtime.ports import Guard
 from models.catalogue import COMMAND_NAMES, COMMANDS, EVENT_NAMES, command, decode_event, event
 from models.decision import Address, Command, Event, Millis
+from models.record import dataclass
 
 command("actor.read")(Read)
 

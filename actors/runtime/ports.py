@@ -4,10 +4,11 @@ simulator use the local implementations in `actors.runtime.local_*`."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple, Protocol
 
 from models.decision import Address, Command, Due, Effect, Millis
+from models.record import dataclass
 
 # --- journal ---------------------------------------------------------------------------------------------------------
 

@@ -10,14 +10,14 @@ that was out for longer) an answer that is still true.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
 from models.decision import NOTHING, Accepted, Command, Decision, Event, Rejected, Send
 from models.orchestrator.messages import StockAnswered
-from models.record import changed
+from models.record import changed, dataclass
 from models.rows import Recent, Rows
 from models.sku.messages import (
     ClaimSku,

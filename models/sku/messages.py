@@ -7,10 +7,9 @@ or out of order; asking again gets the same answer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from models import catalogue
 from models.decision import Address, Command, Event
+from models.record import dataclass
 
 NOWHERE = Address("", "")
 

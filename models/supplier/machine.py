@@ -7,14 +7,14 @@ answer, a withdrawal that overtakes its offer refuses it, and a settled row is f
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
 from models.decision import NOTHING, Accepted, Address, Command, Decision, Event, Millis, Rejected, Send
 from models.orchestrator.messages import TaskAnswered
 from models.order.messages import AcceptConsignment, RejectConsignment
-from models.record import changed
+from models.record import changed, dataclass
 from models.rows import Recent, Rows
 from models.supplier.messages import (
     CloseTask,

@@ -7,11 +7,11 @@ what its terms are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from models import catalogue
 from models.decision import Address, Command, Event
+from models.record import dataclass
 
 NOWHERE = Address("", "")
 
