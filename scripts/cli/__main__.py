@@ -9,7 +9,7 @@ import sys
 from types import ModuleType
 
 from scripts import cli
-from scripts.cli import sandbox
+from scripts.cli import sandbox, sim
 from scripts.run_state import AlreadyRunning, NotRunning
 from scripts.settings import BadSetting, flag_of, resolve, table
 
@@ -22,6 +22,8 @@ DESCRIPTION = """Dray, a concurrent order processor: orders, SKUs and suppliers 
 EPILOG = "Every flag is also an environment variable (--redis is DRAY_REDIS); `dray config` lists them all."
 ORDER = ("up", "down", "status", "demo", "replay", "load", "audit", "chaos", "sim", "bench", "keys", "parked", "config")
 """Of the commands in the help; others follow by name."""
+OPTIONS_OF_THEIR_OWN = {"sandbox": sandbox.hand_over, "sim": sim.hand_over}
+"""Products of their own that mean no running system: they parse their options themselves."""
 
 
 def commands() -> list[str]:
@@ -58,8 +60,8 @@ def add_settings(command: argparse.ArgumentParser, module: ModuleType) -> None:
 
 
 def main() -> int:
-    if sys.argv[1:2] == ["sandbox"]:
-        return sandbox.hand_over(sys.argv[2:])  # a product of its own, with options of its own
+    if sys.argv[1:2] and sys.argv[1] in OPTIONS_OF_THEIR_OWN:
+        return OPTIONS_OF_THEIR_OWN[sys.argv[1]](sys.argv[2:])
     arguments = parser().parse_args()
     prefix = "setting_"
     flags = {name.removeprefix(prefix): text for name, text in vars(arguments).items() if name.startswith(prefix)}
