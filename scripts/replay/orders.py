@@ -117,6 +117,15 @@ class Till:
         found: Json = await self._client.get(self._key, f"/v1/orders/{order}")
         return found
 
+    async def knows(self, order: str) -> bool:
+        try:
+            await self.read(order)
+        except Refused as refused:
+            if refused.status != 404:
+                raise
+            return False
+        return True
+
     async def refund(self, request: RefundRequest) -> str:
         """Ask for a refund by lines; "" or why it was refused. Asked for again it is the same refund."""
         body = {

@@ -52,6 +52,12 @@ class Progress:
         self.orders[invoice] = order
         self._write({"invoice": invoice, "order": order})
 
+    def forget(self) -> None:
+        """Nothing of it is true any more."""
+        self._file.truncate(0)
+        self.stocked.clear()
+        self.orders.clear()
+
     def _write(self, entry: dict[str, Any]) -> None:
         self._file.write(json.dumps(entry) + "\n")
 

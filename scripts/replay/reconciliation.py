@@ -137,11 +137,14 @@ def _add(found: Findings, one: Placed, order: Json, refund: int) -> None:
     }
 
 
-def unequal(totals: Findings, *, read: int, cancelled: int, not_refunded: int, price_difference: int) -> list[str]:
-    """The sums that must be equal and are not, in pence. read: of the order lines; cancelled: of the cancellation rows,
-    of which `not_refunded` found no order and `price_difference` is more than had been paid."""
+def unequal(
+    totals: Findings, *, read: int, refused: int, cancelled: int, not_refunded: int, price_difference: int
+) -> list[str]:
+    """The sums that must be equal and are not, in pence. read: of the order lines; refused: of the invoices that were;
+    cancelled: of the cancellation rows, of which `not_refunded` found no order and `price_difference` is more than had
+    been paid."""
     sides = [
-        ("read", read, "posted", totals.amount),
+        ("read", read, "posted and refused", totals.amount + refused),
         ("posted", totals.amount, "captured, and cancelled before", totals.captured + totals.uncaptured),
         (
             "cancelled", cancelled,

@@ -21,11 +21,24 @@ AMOUNT = 16
 WRONG_SHOWN_MAX = 200
 
 
+class RefusedInvoice(NamedTuple):
+    """An invoice that the system did not take as an order, for instance because it has too many lines."""
+
+    line: int
+    number: str
+    amount: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: invoice {self.number} was refused: {self.reason}"
+
+
 @dataclass
 class Seen:
     """What the second reading has come across."""
 
     placed: list[Placed] = field(default_factory=list)
+    refused: list[RefusedInvoice] = field(default_factory=list)
     cancellations: list[Row] = field(default_factory=list)
     flaws: list[Flaw] = field(default_factory=list)
     rounded: list[Row] = field(default_factory=list)
@@ -49,6 +62,7 @@ def report(outcome: Outcome) -> Iterator[str]:
     """The rows that were left out, then what was read, posted, captured, refunded and sold, then the verdict."""
     seen, matching, totals, levels, books, payments = outcome
     yield from (str(flaw) for flaw in sorted(seen.flaws, key=lambda flaw: flaw.line))
+    yield from (str(refused) for refused in seen.refused)
     yield from (f"line {row.line}: price rounded to {_money(row.unit_amount)}" for row in seen.rounded)
     yield from (f"cancellation on {unmatched}" for unmatched in matching.unmatched)
     yield ""
@@ -69,7 +83,7 @@ def report(outcome: Outcome) -> Iterator[str]:
 
 def _read(seen: Seen) -> Iterator[str]:
     cancelled = sum(row.amount for row in seen.cancellations)
-    yield _row("read", f"{seen.lines:,} order lines on {len(seen.placed):,} invoices", seen.amount)
+    yield _row("read", f"{seen.lines:,} order lines on {len(seen.placed) + len(seen.refused):,} invoices", seen.amount)
     yield _row("", f"{len(seen.cancellations):,} cancellation rows", cancelled)
     kinds = Counter(flaw.kind for flaw in seen.flaws)
     yield _row("", f"{len(seen.flaws):,} rows that are no valid order line, listed above")
@@ -80,6 +94,10 @@ def _posted(seen: Seen, totals: Findings) -> Iterator[str]:
     now = sum(placed.posted_now for placed in seen.placed)
     pace = f", {now / seen.post_s:,.0f} orders a second" if now and seen.post_s else ""
     yield _row("posted", f"{totals.orders:,} orders: {now:,} in this run{pace}", totals.amount)
+    if seen.refused:
+        yield _row(
+            "", f"refused: {len(seen.refused):,} invoices, listed above", sum(one.amount for one in seen.refused)
+        )
     for status, count in sorted(totals.statuses.items()):
         yield _row("", f"  {count:>7,} {status}")
     yield from _counts(totals.cancelled)

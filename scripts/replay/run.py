@@ -10,20 +10,23 @@ from pathlib import Path
 import aiohttp
 
 from scripts import run_state
-from scripts.client import Client, Keys, connected, locator
+from scripts.client import Client, Keys, Refused, connected, locator
 from scripts.replay import reconciliation
 from scripts.replay.cancellations import Matching, match, refund_requests
 from scripts.replay.crew import Crew, Stopped
 from scripts.replay.invoices import Invoice, Survey, replayed, survey
 from scripts.replay.orders import Till, sold_order
 from scripts.replay.progress import Progress
-from scripts.replay.report import Outcome, Seen, report
+from scripts.replay.report import Outcome, RefusedInvoice, Seen, report
 from scripts.replay.rows import Flaw, Row, digest_of
 from scripts.replay.shop import Parties, invite, stock, supplier_of
 from scripts.run_state import RunState
 from scripts.settings import Settings
 
 Say = Callable[[str], None]
+
+INVOICE_AT_FAULT = frozenset({413, 422})
+"""Statuses that say that this very invoice is no possible order; any other refusal ends the replay."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class _Replay:
     async def run(self) -> bool:
         seen, till, crew = self._seen, self._till, self.crew
         async with aiohttp.ClientSession() as plain:
+            await self._check_progress()
             await self._stock(plain)
             await self._post()
             await reconciliation.ended(till, crew, seen.placed)
@@ -86,14 +90,21 @@ class _Replay:
         totals.wrong += refused + wrong
         if len(seen.placed) != len(self._found.chosen):
             totals.wrong.append(f"{len(seen.placed)} orders for {len(self._found.chosen)} invoices")
+        refused_amount = sum(one.amount for one in seen.refused)
         totals.wrong += reconciliation.unequal(
-            totals, read=seen.amount, cancelled=sum(row.amount for row in seen.cancellations),
+            totals, read=seen.amount, refused=refused_amount, cancelled=sum(row.amount for row in seen.cancellations),
             not_refunded=matching.not_refunded, price_difference=matching.price_difference,
         )  # fmt: skip
         outcome = Outcome(seen, matching, totals, levels, books, self._state.payments)
         for line in report(outcome):
             self._say(line)
         return not totals.wrong
+
+    async def _check_progress(self) -> None:
+        """What an earlier run has done may be gone, with the journal of the system that it was done to."""
+        if self._progress.orders and not await self._till.knows(next(iter(self._progress.orders.values()))):
+            self._say("this system knows nothing of what an earlier run has done: beginning anew")
+            self._progress.forget()
 
     async def _stock(self, plain: aiohttp.ClientSession) -> None:
         articles = list(self._found.articles.values())
@@ -108,7 +119,12 @@ class _Replay:
 
     async def _post(self) -> None:
         async def place(invoice: Invoice) -> None:
-            self._seen.placed.append(await self._till.place(invoice))
+            try:
+                self._seen.placed.append(await self._till.place(invoice))
+            except Refused as refused:
+                if refused.status not in INVOICE_AT_FAULT:
+                    raise
+                self._seen.refused.append(RefusedInvoice(invoice.line, invoice.number, invoice.amount, str(refused)))
 
         total = len(self._found.chosen)
         try:

@@ -112,6 +112,28 @@ def test_an_order_that_somebody_else_cancelled_does_not_pass_unnoticed(system: S
     assert f"{order}: refunded 100, cancelled 0" in done.stdout
 
 
+def test_an_invoice_that_is_no_possible_order_is_listed_and_left_out(system: System, tmp_path: Path) -> None:
+    rows = [("1", "71053", "1", "3.39", "17850")] * 1001 + [("2", "71053", "2", "3.39", "17850")]
+    done = system.dray("replay", history(tmp_path / "wide.csv", rows))
+    assert done.returncode == 1
+    assert "line 2: invoice 1 was refused: POST /v1/orders: 422 invalid" in done.stdout
+    assert "posted      1 orders" in done.stdout
+    wrong = [line for line in done.stdout.splitlines() if line.startswith("WRONG")]
+    assert wrong == ["WRONG  1 orders for 2 invoices"]
+
+
+def test_progress_of_a_journal_that_is_gone_is_forgotten(system: System, tmp_path: Path) -> None:
+    path = history(tmp_path / "gone.csv", [("1", "20685", "1", "7.95", "1")])
+    assert system.dray("replay", path).returncode == 0
+    progress = next(file for file in (system.data / "replays").iterdir() if '"20685"' in file.read_text())
+    stocked, _, _ = progress.read_text().partition("\n")
+    progress.write_text(f'{stocked}\n{{"invoice": "1", "order": "ord_000{"0" * 32}"}}\n')
+    done = system.dray("replay", path)
+    assert "beginning anew" in done.stdout
+    assert "posted      1 orders" in done.stdout
+    assert done.returncode == 0, done.stdout  # the key has found the order that there was
+
+
 def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(system: System, tmp_path: Path) -> None:
     path = history(tmp_path / "long.csv", [(str(n), "21730", "1", "4.25", "17850") for n in range(1, 61)])
     command = [sys.executable, "-m", "scripts.cli", "replay", "--data", str(system.data), path, "--rate", "20"]
