@@ -183,6 +183,8 @@ def _charge(case: Case) -> Iterator[Finding]:
 
 def _holds(case: Case) -> Iterator[Finding]:
     book, saga = case.book, case.saga
+    if book.captured and not case.bank.captured:
+        return  # its capture is missing: `_charge` says so
     held = [hold for hold in case.bank.holds.values() if hold.status == "held" and hold.amount]
     if not saga.waits_for("authorise", "capture", "void"):
         wanted = book.payment == "authorised"

@@ -43,15 +43,20 @@ class Context(NamedTuple):
 
 @dataclass
 class PartResult:
-    """sold: units that orders keep, by SKU. unsettled: SKUs of orders that have intents under way, whose sums are not
-    certain. claimed: orders that nobody was told of, by the key that they say they were posted with. latest: when the
-    last event happened."""
+    """What a part has come to.
+
+    sold:      units that orders keep, by SKU. unsettled: SKUs of orders that have intents under way: their sums are not
+               certain. unread: orders that are lost or cannot be read, so that no sum is certain.
+    claimed:   orders that nobody was told of, by the key that they say they were posted with.
+    latest:    when the last event happened.
+    """
 
     findings: Findings = field(default_factory=Findings)
     sold: Counter[str] = field(default_factory=Counter)
     unsettled: set[str] = field(default_factory=set)
     claimed: list[tuple[str, str]] = field(default_factory=list)
     orders: int = 0
+    unread: int = 0
     latest: int = 0
 
 
@@ -113,12 +118,14 @@ def _audit_order(  # noqa: PLR0917 - one order with all that is known about it
         own, steps = events.read(stored), events.read(saga)
     except events.Unreadable as error:
         found.add([Finding("A9", id_, str(error), id_)])
+        result.unread += 1
         return
     gaps = _gaps(id_, own, steps, evidence)
     found.add(gaps)
     result.latest = max(result.latest, own[-1].fields["at"])
     found.add(_answered_twice(id_, own))
-    if any(gap.text.startswith("its record begins") for gap in gaps):
+    if own[0].name != "order.placed/1":
+        result.unread += 1
         return
     found.add(_receipts(result, context, id_, own[0], evidence, twice))
     book, saga_book = OrderBook(id_, own), SagaBook(steps)
@@ -155,6 +162,7 @@ def _missing(result: PartResult, context: Context, id_: str, evidence: Evidence)
     if not promised and evidence.guards:
         found = [Finding("A1", id_, f"is what {evidence.guards[0]} stands for, and does not exist", id_)]
     result.findings.add(found)
+    result.unread += bool(found)
     if not found:
         result.findings.add(orphans(id_, _bank(evidence), evidence))
 

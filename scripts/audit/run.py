@@ -36,7 +36,6 @@ from scripts.simulation.history import Happened
 
 PROCESSES = 2
 OVERDUE_MS = 60_000
-STALLED_S = 5.0
 LOOK_S = 0.25
 ROUNDS_MAX = 4
 ROUND_PAUSE_S = 1.0
@@ -47,7 +46,8 @@ REST, BUSY, STALLED, STOPPED = "at rest", "busy", "stalled", "stopped"
 @dataclass(frozen=True)
 class Case:
     """What is to be audited. data: where the payment ledgers and the marks of the last audit are. running: somebody may
-    be writing. settle_s: how long to wait for intents to end; strict: then none may be left."""
+    be writing. settle_s: how long to wait for intents to end; strict: then none may be left.
+    """
 
     redis: str
     data: Path
@@ -88,9 +88,9 @@ async def audit(case: Case) -> Findings:
             _, _, again = await _look(case, reader, shards, suspects)
             findings = _confirmed(findings, again)
             suspects = _suspects(findings)
-        if not moved:
+        if not moved and not result.unread:
             findings.add(_totals(gathered, result))
-        elif state == REST:
+        if moved and state == REST:
             state = BUSY
         findings.checked["A7"] += len(before)
         findings.add(_marks(case, before, await reader.marks(shards)))
@@ -114,7 +114,7 @@ async def settle(reader: RedisReader, shards: int, case: Case) -> str:
             marks, still_since = now, time.monotonic()
         elif not pending:
             return REST
-        elif time.monotonic() - still_since > max(STALLED_S, case.settle_s):
+        elif time.monotonic() - still_since > case.settle_s:
             return STALLED
         if time.monotonic() > give_up and now != last:
             return BUSY
@@ -165,6 +165,7 @@ def _judged(paths: Sequence[Path], context: Context) -> PartResult:
         whole.unsettled |= part.unsettled
         whole.claimed += part.claimed
         whole.orders += part.orders
+        whole.unread += part.unread
         whole.latest = max(whole.latest, part.latest)
     return whole
 
