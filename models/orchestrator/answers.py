@@ -10,12 +10,14 @@ from models.identity import INNER_ID
 from models.orchestrator.messages import (
     IntentSettled,
     PaymentAnswered,
+    SagaAdvanced,
     SagaRetrying,
     StockAnswered,
     TaskAnswered,
 )
-from models.orchestrator.state import Intent, Saga, backoff
-from models.orchestrator.tables import GIVE_UP_AUTHORISING_MS, HOUR_MS, KEY_LIFE_MS, MINUTE_MS
+from models.orchestrator.outgoing import outgoing
+from models.orchestrator.state import Intent, Saga, backoff, evolve
+from models.orchestrator.tables import DAY_MS, GIVE_UP_AUTHORISING_MS, HOUR_MS, KEY_LIFE_MS, MINUTE_MS, PHASES
 from models.order import commands as order_commands
 from models.order.values import Made
 from models.payments import Declined, Done, Throttled, Unknown
@@ -24,7 +26,14 @@ RETRY_MS = 500  # the first wait after an outcome that was not definite; it doub
 RETRY_MAX_MS = 5 * MINUTE_MS
 REFUSED_RETRY_MS = MINUTE_MS  # after the vendor said no to something that has to happen all the same
 REFUSED_RETRY_MAX_MS = HOUR_MS
+REFUND_RETRY_MAX_MS = DAY_MS  # every try leaves a failed refund at the customer's bank
 NO_ANSWER = "no_answer"
+FINAL_REFUSALS = frozenset(
+    "charge_already_refunded charge_disputed charge_not_refundable expired_or_canceled_card lost_or_stolen_card"
+    " refund_disputed_payment".split()
+)
+"""Why a charge gives nothing back, today or ever: the money has gone back by another way, a bank decides about it, or
+the card is no more (https://docs.stripe.com/error-codes, https://docs.stripe.com/refunds#failed-refunds)."""
 
 
 def _tell(saga: Saga, *commands: Command) -> tuple[Send, ...]:
@@ -106,7 +115,8 @@ def _voided(saga: Saga, intent: Intent, _done: Done) -> Decision:
 
 
 def _refunded(saga: Saga, intent: Intent, done: Done) -> Decision:
-    return _settle(saga, intent, order_commands.RecordRefund(refund=str(intent.params["refund"]), id=done.id))
+    fact = order_commands.RecordRefund(refund=str(intent.params["refund"]), id=done.id)
+    return _settle(saga, intent, fact, *_relieved(intent))
 
 
 def _reversed(saga: Saga, intent: Intent, _done: Done) -> Decision:
@@ -150,7 +160,12 @@ def _made(intent: Intent, transfer: str) -> Made:
 
 def _relieved(intent: Intent) -> tuple[Command, ...]:
     """A step that had been refused before has succeeded: nobody has to look after it any more."""
-    return (order_commands.ClearAttention(reason=f"{intent.step}_failed", by="dray"),) if intent.attempt > 1 else ()
+    return (order_commands.ClearAttention(reason=_trouble(intent), by="dray"),) if intent.attempt > 1 else ()
+
+
+def _trouble(intent: Intent) -> str:
+    """What a person is called for. `refund_failed` is about a refund that will not be tried again."""
+    return "refund_delayed" if intent.step == "refund" else f"{intent.step}_failed"
 
 
 _DONE: dict[str, Callable[[Saga, Intent, Done], Decision]] = {
@@ -171,7 +186,11 @@ def _capture_declined(saga: Saga, intent: Intent, no: Declined, _command: Paymen
     return _settle(saga, intent, order_commands.RecordCaptureFailure(code=no.code))
 
 
-def _refund_declined(saga: Saga, intent: Intent, no: Declined, _command: PaymentAnswered) -> Decision:
+def _refund_declined(saga: Saga, intent: Intent, no: Declined, command: PaymentAnswered) -> Decision:
+    """A refund that somebody asked for may fail: they are told, and may ask again. One that follows from a
+    cancellation, a return or a dispute is owed to the customer, whom nobody would ask."""
+    if "cause" in intent.params and no.code not in FINAL_REFUSALS:
+        return _must_succeed(saga, intent, no, command)
     fact = order_commands.RecordRefundFailure(refund=str(intent.params["refund"]), code=no.code)
     return _settle(saga, intent, fact)
 
@@ -181,8 +200,10 @@ def _reversal_declined(saga: Saga, intent: Intent, no: Declined, _command: Payme
 
 
 def _must_succeed(saga: Saga, intent: Intent, no: Declined, command: PaymentAnswered) -> Decision:
-    """A void or a transfer has to happen whatever the vendor says: a person is told, and it is tried again."""
-    wait = backoff(intent.key, intent.attempt, REFUSED_RETRY_MS, REFUSED_RETRY_MAX_MS)
+    """A void, a transfer, or a refund that is owed has to happen whatever the vendor says: a person is told, and it is
+    tried again."""
+    most = REFUND_RETRY_MAX_MS if intent.step == "refund" else REFUSED_RETRY_MAX_MS
+    wait = backoff(intent.key, intent.attempt, REFUSED_RETRY_MS, most)
     retrying = SagaRetrying(
         at=command.at,
         key=intent.key,
@@ -193,7 +214,7 @@ def _must_succeed(saga: Saga, intent: Intent, no: Declined, command: PaymentAnsw
         lookup=False,
         fresh=True,
     )
-    trouble = order_commands.RaiseAttention(reason=f"{intent.step}_failed", detail=f"{intent.object}: {no.code}")
+    trouble = order_commands.RaiseAttention(reason=_trouble(intent), detail=f"{intent.object}: {no.code}")
     return _waiting(saga, intent, retrying, trouble)
 
 
@@ -213,7 +234,7 @@ _ANSWERED_BY = {
     "reserved": ("reserve",),
     "refused": ("release", "reserve"),
     "released": ("release",),
-    "sold": ("confirm",),
+    "sold": ("confirm", "release"),
 }
 """Which steps a row's status settles. A restock is settled by its own key."""
 
@@ -225,7 +246,30 @@ def stock_answered(saga: Saga, command: StockAnswered) -> Decision:
         intent = saga.intents.get(f"{step}:{object_}")
         if intent is not None:
             return _stock_settled(saga, command, intent)
-    return NOTHING
+    return _unwanted(saga, command) if command.status == "reserved" else NOTHING
+
+
+def _unwanted(saga: Saga, command: StockAnswered) -> Decision:
+    """Nobody waits for this reservation. If the order is through with this stock (released or sold), a `Reserve` has
+    arrived after the SKU had forgotten the order (a parked one that a person sent again): it is undone."""
+    name = f"release:{command.sku}"
+    if name in saga.intents or not saga.done.intersection((name, f"confirm:{command.sku}")):
+        return NOTHING
+    key = f"{name}:1"
+    undoing = SagaAdvanced(
+        at=command.at,
+        phase=saga.phase if "release" in PHASES[saga.phase].steps else "settling",
+        settled=saga.noted,
+        dropped=(),
+        intended={key: {}},
+        learnt={},
+        timers=None,
+    )
+    saga = evolve(saga, undoing)
+    home = Address("orchestrator", saga.learnt["order"])
+    sent = outgoing(saga.learnt, home, saga.intents[name])
+    assert isinstance(sent, Send)
+    return Accepted(events=(undoing,), sends=(sent,), state=saga)
 
 
 def _stock_settled(saga: Saga, command: StockAnswered, intent: Intent) -> Accepted:
@@ -239,10 +283,18 @@ def _stock_settled(saga: Saga, command: StockAnswered, intent: Intent) -> Accept
 
 def _noted(saga: Saga, intent: Intent) -> Accepted:
     """Settled with nothing for the order to record: the saga goes on when nothing else is under way, or when what was
-    sold has to come back: a restock waits for its confirmation."""
-    sold = intent.step == "confirm" and saga.phase == "compensating" and not _others(saga, intent)
-    go_on = sold or len(saga.intents) == 1
+    sold may have to come back: a restock waits for its confirmation, and for nothing else."""
+    go_on = len(saga.intents) == 1 or (intent.step == "confirm" and _sold_out(saga, intent))
     return _settle(saga, intent, *((order_commands.Proceed(),) if go_on else ()))
+
+
+def _sold_out(saga: Saga, intent: Intent) -> bool:
+    """True if no other confirmation is about to come, and nothing else either that would show the order to the saga:
+    what has to wait for its next try may wait for long, and so may what has not answered to its first."""
+    others = [other for other in saga.intents.values() if other is not intent]
+    if any(other.step == "confirm" and other.tries == 1 for other in others):
+        return False
+    return saga.phase == "compensating" or any(other.waiting or other.tries > 1 for other in others)
 
 
 def _others(saga: Saga, intent: Intent) -> bool:

@@ -160,7 +160,10 @@ def _payment(steps: Plan, order: Order) -> None:
 def _refunds(steps: Plan, order: Order) -> None:
     for refund in order.refunds:
         if refund.status == "pending":
-            steps.want(f"refund:{_last(refund.id)}", {"amount": refund.amount, "refund": refund.id})
+            params: Params = {"amount": refund.amount, "refund": refund.id}
+            if refund.cause != "request":
+                params["cause"] = refund.cause  # it is owed: see `answers`
+            steps.want(f"refund:{_last(refund.id)}", params)
 
 
 def _payouts(steps: Plan, order: Order, consignment: Consignment, at: Millis) -> None:

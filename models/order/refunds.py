@@ -165,6 +165,8 @@ def record_refund_failure(draft: Draft, command: m.RecordRefundFailure) -> None:
         return
     draft.add(m.RefundFailed(draft.at, found.id, command.code))
     draft.add(m.AttentionRaised(draft.at, "refund_failed", f"{found.id}: {command.code}"))
+    if found.cause == "request":
+        refund_what_was_cancelled(draft)  # a cancellation had left to this refund what it was to give back
 
 
 def record_transfers(draft: Draft, command: m.RecordTransfers) -> None:

@@ -11,7 +11,7 @@ import pytest
 from actors.runtime.codec import decode_item, encode_event, encode_item
 from actors.runtime.envelope import Envelope
 from models.catalogue import decode_event
-from models.decision import Accepted, Address, Resume, Tick
+from models.decision import Accepted, Address, Resume, Send, Tick
 from models.identity import inner_id
 from models.orchestrator import tables
 from models.orchestrator.decide import decide
@@ -24,6 +24,9 @@ from models.order.state import headline
 from models.order.view import view
 from models.payments import Authorise, Capture, Done, PaymentAnswer, Refund, Reverse, Throttled, Transfer, Unknown, Void
 from models.payments import Declined as No
+from models.record import changed
+from models.rows import Recent
+from models.sku.messages import Reserve
 from tests.models.order_world import ORDER_ID, START, World, a_confirmed_order, a_line, a_world, an_order
 
 SAGA = Address("orchestrator", ORDER_ID)
@@ -294,7 +297,7 @@ def test_a_late_or_doubled_answer_changes_nothing() -> None:
         PaymentAnswered(answer=PaymentAnswer(f"{ORDER_ID}:authorise:pi:1", Done("pi_2"))),
         PaymentAnswered(answer=PaymentAnswer(f"{ORDER_ID}:capture:pi:1", No("expired"))),
         PaymentAnswered(answer=PaymentAnswer("nonsense", Unknown("?"))),
-        StockAnswered(sku="n1", status="reserved"),
+        StockAnswered(sku="n9", status="reserved"),
         StockAnswered(sku="n1", status="absent"),
         StockAnswered(sku="n9", status="sold"),
         TaskAnswered(task=inner_id("tsk", ORDER_ID, 1), status="offered", accept_by=1),
@@ -430,6 +433,101 @@ def test_a_transfer_that_is_refused_needs_a_person_and_is_tried_until_it_succeed
     world.settle()
     assert world.order.attention == ()
     assert world.order.consignments[0].paid == (250, 1500, 625, 0)
+
+
+def test_a_refund_that_is_owed_is_tried_until_it_succeeds() -> None:
+    world = a_confirmed_order(a_line("n1"))
+    world.bank.script["refund"] = [No("balance_insufficient")] * 3
+    world.tell(m.CancelOrder(by="retailer:acme"))
+    world.pump()
+    auto = inner_id("rfd", ORDER_ID, "auto-1")
+    assert [refund.status for refund in world.order.refunds] == ["pending"]
+    assert dict(world.order.attention) == {"refund_delayed": "auto-1: balance_insufficient"}
+    world.settle()
+    assert world.bank.refunds == {auto: 2500}
+    assert headline(world.order) == "cancelled"
+    assert world.order.attention == ()
+    assert [r.key.rpartition(":")[2] for r in asked(world, Refund)] == ["1", "2", "3", "4"]
+
+
+def test_a_refund_that_is_owed_and_impossible_is_a_persons_business() -> None:
+    world = a_confirmed_order(a_line("n1"))
+    world.bank.script["refund"] = [No("charge_disputed")]
+    world.tell(m.CancelOrder(by="retailer:acme"))
+    world.settle()
+    assert [refund.status for refund in world.order.refunds] == ["failed"]
+    assert "refund_failed" in dict(world.order.attention)
+
+
+def test_what_a_refund_on_request_fails_to_give_back_a_cancellation_does() -> None:
+    """The refund was under way when the order was cancelled, so that the cancellation gave back the rest alone."""
+    world = a_confirmed_order(a_line("n1"))
+    world.bank.script["refund"] = [Unknown("closed")]
+    refund(world, 700)
+    world.pump()
+    world.tell(m.CancelOrder(by="retailer:acme"))
+    world.pump()
+    world.bank.script["refund"] = [No("amount_too_small")]
+    world.settle()
+    assert sum(world.bank.refunds.values()) == 2500
+    assert [(r.amount, r.status) for r in world.order.refunds] == [
+        (700, "failed"),
+        (1800, "succeeded"),
+        (700, "succeeded"),
+    ]
+
+
+def test_stock_that_is_reserved_when_the_order_is_through_with_it_is_released() -> None:
+    """A `Reserve` was parked, the order cancelled, and the SKU had forgotten it when somebody sent it again."""
+    world = a_world(n1=100)
+    world.tell(an_order(a_line("n1")))
+    world.deliver()
+    world.deliver()
+    (parked,) = [out for _, out in world.post if type(out) is Send and type(out.command) is Reserve]
+    world.post.clear()
+    world.tell(m.CancelOrder(by="retailer:acme"))
+    world.settle()
+    assert world.saga.phase == "ended"
+    world.states[Address("sku", "n1")] = changed(world.state(Address("sku", "n1")), settled=Recent(1))
+    world.turn(parked.to, parked.command)
+    assert world.state(Address("sku", "n1")).reserved == 2
+    world.deliver()
+    world.post.clear()  # the release is lost, and asked for again
+    world.settle()
+    stock = world.state(Address("sku", "n1"))
+    assert (stock.available, stock.reserved) == (100, 0)
+    assert world.saga.phase == "ended"
+    assert world.replayed(SAGA) == world.saga
+
+
+def test_a_late_repeat_of_reserved_leaves_sold_stock_alone() -> None:
+    world = a_confirmed_order(a_line("n1"))
+    world.turn(SAGA, StockAnswered(sku="n1", status="reserved"))
+    world.settle()
+    stock = world.state(Address("sku", "n1"))
+    assert (stock.available, stock.reserved, stock.sold) == (98, 0, 2)
+    assert world.saga.phase == "fulfilling"
+    assert world.saga.intents == {}
+
+
+def test_a_restock_waits_for_its_sale_alone() -> None:
+    """One consignment has ended before its sale was confirmed; the other one's transfers have to wait for long."""
+    world = a_world()
+    world.bank.script["transfer"] = [Throttled(3_600_000)] * 9
+    world.tell(an_order(a_line("n1"), a_line("s1", 1, 999)))
+    while world.order.payment.status != "captured":
+        world.deliver()
+    sales = [entry for entry in world.post if getattr(entry[1], "to", None) == Address("sku", "n1")]
+    world.post = [entry for entry in world.post if entry not in sales]
+    world.pump()
+    world.tell(m.StartConsignment(by="supplier:south", consignment=2))
+    world.tell(m.CancelOrder(by="retailer:acme"))
+    world.pump()
+    assert world.saga.phase == "settling"
+    world.post = sales
+    world.pump()
+    assert world.now == START
+    assert world.state(Address("sku", "n1")).available == 100
 
 
 def test_an_open_dispute_holds_back_what_is_not_paid_out_yet() -> None:
