@@ -20,7 +20,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, resolved: Resolved) -> int:
     from scripts import run_state
-    from scripts.supervision.supervisor import Supervisor, detach
+    from scripts.supervision.detached import detach
+    from scripts.supervision.supervisor import Supervisor
 
     settings = resolved.settings
     state = run_state.read(settings)

@@ -18,7 +18,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from types import FrameType
 
 from scripts import redis_server, run_state
@@ -139,12 +138,21 @@ class Supervisor:
         if self._settings.address:
             self._state.ray = self._settings.address
             return
-        self._ray = ray_head.start(
-            self._settings.logs / "ray.log", self._settings.ray_token, dashboard=self._settings.wants_dashboard
-        )
+        self._ray = self._ray_head()
         self._state.ray, self._state.ray_dashboard = self._ray.address, self._ray.dashboard
         self._state.ray_directory = str(self._ray.directory)
         self._state.processes[leftovers.RAY] = self._ray.name
+
+    def _ray_head(self, tries: int = 2) -> RayHead:
+        """Ray gives its own processes thirty seconds, which a very busy machine may not have the first time."""
+        settings = self._settings
+        try:
+            return ray_head.start(settings.logs / "ray.log", settings.ray_token, dashboard=settings.wants_dashboard)
+        except RayHeadError as error:
+            if tries <= 1 or self._stopping:
+                raise
+            self._say(f"ray did not start, trying once more: {str(error).splitlines()[0]}")
+            return self._ray_head(tries - 1)
 
     def _start_sandbox(self) -> None:
         settings = self._settings
@@ -355,36 +363,3 @@ def _answers(url: str) -> bool:
             return bool(answer.status == 200)
     except (OSError, urllib.error.URLError):
         return False
-
-
-def detach(settings: Settings, arguments: list[str]) -> int:
-    """Start an `up` that outlives this process, and return once orders are accepted: 0, or 1 with the reason."""
-    run_state.prepare(settings)
-    log = Path(settings.logs / "up.log")
-    offset = log.stat().st_size if log.exists() else 0
-    child = Child([sys.executable, "-m", "scripts.cli", "up", *arguments], log, {"PYTHONUNBUFFERED": "1"})
-    child.tell("")
-    try:
-        return _followed(child, log, offset)
-    except BaseException:  # Ctrl-C, for instance: an `up` that was never announced as ready is nobody's
-        child.stop(START_TIMEOUT_S)
-        raise
-
-
-def _followed(child: Child, log: Path, offset: int) -> int:
-    """Repeat what `up` says, until it is ready (0) or has ended (1)."""
-    while True:
-        ended = child.ended()
-        with log.open("rb") as lines:
-            lines.seek(offset)
-            text = lines.read()
-        whole = text[: text.rfind(b"\n") + 1]
-        offset += len(whole)
-        sys.stdout.write(whole.decode(errors="replace"))
-        sys.stdout.flush()
-        if any(line.startswith(b"ready ") for line in whole.splitlines()):
-            return 0
-        if ended is not None:
-            sys.stderr.write(f"dray: not started; the logs are in {log.parent}\n")
-            return 1
-        time.sleep(0.03)

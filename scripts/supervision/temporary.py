@@ -13,7 +13,7 @@ from types import FrameType
 from scripts import run_state
 from scripts.settings import Settings, flag_of, resolve
 from scripts.supervision import leftovers
-from scripts.supervision.supervisor import detach
+from scripts.supervision.detached import detach
 
 STOP_TIMEOUT_S = 60.0
 OWN: Mapping[str, str] = {"port": "0", "sandbox_port": "0", "redis": "", "database": "", "address": ""}
