@@ -42,11 +42,18 @@ async def hint_of(stripe: StripeEvents, event: Mapping[str, Any]) -> Hint | None
         type=event["type"] if _still_true(event["type"], found) else "",
         object=found["id"],
         status=found.get("status") or "",
-        amount=found.get("amount_refunded" if kind == "charge" else "amount") or 0,
+        amount=returned(found) if kind == "charge" else found.get("amount") or 0,
         reason=found.get("reason") or "",
         evidence_due_at=due_by * 1000,
     )
     return Hint(order, command)
+
+
+def returned(charge: Object) -> int:
+    """What the customer got back of a charge. Stripe's `amount_refunded` also counts what a partial capture released
+    of the hold (https://docs.stripe.com/api/charges/object): money that never moved."""
+    released = charge.get("amount", 0) - charge.get("amount_captured", 0) if charge.get("captured") else 0
+    return max(0, charge.get("amount_refunded", 0) - released)
 
 
 def _still_true(event_type: str, found: Object) -> bool:

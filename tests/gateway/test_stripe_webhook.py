@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.services import BadSignature
+from gateway.stripe_hints import returned
 from tests.gateway.shop import Json, Shop, in_shop, ok, refused
 
 PATH = "/v1/stripe/webhook"
@@ -167,3 +168,11 @@ def test_a_released_hold_is_no_refund() -> None:
             assert (seen["attention"] is not None) is captured
 
     in_shop(story, stripe=stripe)
+
+
+def test_what_a_partial_capture_released_is_no_refund() -> None:
+    released = {"amount": 5_000, "amount_captured": 3_000, "captured": True}
+    assert returned({**released, "amount_refunded": 2_000}) == 0
+    assert returned({**released, "amount_refunded": 2_700}) == 700
+    assert returned({"amount": 5_000, "amount_captured": 5_000, "captured": True, "amount_refunded": 5_000}) == 5_000
+    assert returned({"captured": False}) == 0
