@@ -89,6 +89,7 @@ def run(arguments: argparse.Namespace, resolved: Resolved) -> int:
 
     from scripts.client import Refused, Unreachable
     from scripts.load.plan import BadPlan
+    from scripts.load.report import write
     from scripts.load.run import ClientFailed, LoadTest
     from scripts.load.shown import Progress, table
 
@@ -110,6 +111,8 @@ def run(arguments: argparse.Namespace, resolved: Resolved) -> int:
     passed = arguments.no_audit or _audited(measured, resolved)
     if arguments.json:
         arguments.json.write_text(json.dumps(measured.to_json(), indent=2) + "\n")
+    if arguments.report:
+        print(f"report         {write(measured, arguments.report)}")
     return 0 if passed and not measured.lost() else 1
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,8 +12,7 @@ from scripts.run_state import RunState
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-_RAY_NAME = re.compile(r"ray::(\w+)")
-_RAY_ROLES = {"Host": "hosts", "DirectorActor": "director"}
+_RAY_ROLES = {"Host": "hosts", "Director": "director", "Projector": "projector"}
 CLIENT = "client"
 
 
@@ -90,8 +88,9 @@ def _ray_role(pid: int) -> str:
         title = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
     except OSError:
         return "ray"
-    found = _RAY_NAME.match(title)
-    return _RAY_ROLES.get(found[1], "ray") if found else "ray"
+    if not title.startswith("ray::"):
+        return "ray"
+    return next((role for name, role in _RAY_ROLES.items() if name in title), "ray")
 
 
 def _processes() -> list[_Process]:

@@ -65,11 +65,16 @@ def title(measured: Measured) -> str:
 
 
 def table(measured: Measured) -> str:
-    """The result."""
+    """The result, for a terminal."""
+    test = ("test", title(measured) + (" (interrupted)" if measured.interrupted else ""))
+    return "\n".join(f"{name:<14} {text}" for name, text in [test, *table_rows(measured)])
+
+
+def table_rows(measured: Measured) -> list[tuple[str, str]]:
+    """The result as pairs of name and figures."""
     total = measured.total
     cpu = measured.cpu_ms_per_order()
-    rows = [
-        ("test", title(measured) + (" (interrupted)" if measured.interrupted else "")),
+    return [
         ("orders", f"{total.sent:,} sent, {total.accepted:,} accepted, {total.confirmed:,} confirmed"),
         ("time", f"{measured.seconds:.1f} s"),
         ("throughput", f"{measured.orders_per_second:,.0f} confirmed/s, {measured.ended_per_second:,.0f} decided/s"),
@@ -84,7 +89,6 @@ def table(measured: Measured) -> str:
         ("client", f"{measured.client_cpu_share:.1%} of all CPU, {_client_ms(measured):.3f} ms per order"),
         ("receipts", measured.receipts),
     ]  # fmt: skip
-    return "\n".join(f"{name:<14} {text}" for name, text in rows)
 
 
 def _client_ms(measured: Measured) -> float:
