@@ -75,9 +75,10 @@ def _task(steps: Plan, consignment: Consignment) -> None:
         intent = steps.under_way(offer)
         if intent is not None:
             steps.overtaken.append(intent)  # the supplier has answered the order itself
-        silent = consignment.ended == "supplier_timeout"
-        if consignment.status == "delivered" or not consignment.live:
-            steps.want(f"{'withdraw' if silent else 'close'}:{consignment.number}", to)
+        if consignment.status == "delivered":
+            steps.want(f"close:{consignment.number}", to)
+        elif not consignment.live:
+            steps.want(f"withdraw:{consignment.number}", to)  # what is turned down costs no capacity
     elif steps.begun(offer):
         steps.drop(offer)
         steps.want(f"withdraw:{consignment.number}", to)

@@ -61,10 +61,15 @@ class CancelOrder(OutsideCommand):
 @command("order.accept_consignment")
 @dataclass(frozen=True)
 class AcceptConsignment(OutsideCommand):
-    """The supplier takes the task on; `lines` (ids) names only some of its lines, where the order allows that."""
+    """The supplier takes the task on; `lines` (ids) names only some of its lines, where the order allows that.
+
+    at_once: the supplier actor says so itself, of a supplier that is not asked. Who is asked may say so once the offer
+             has come back from there, and so has been counted against the day's capacity.
+    """
 
     consignment: int = 0
     lines: tuple[str, ...] = ()
+    at_once: bool = False
 
 
 @command("order.reject_consignment")

@@ -7,7 +7,7 @@ from models.order import messages as m
 from models.order.draft import Draft, Verdict, check, foreign, unknown
 from models.order.refunds import refund_what_was_cancelled
 from models.order.state import Consignment, Order, accepted_amount, line, live
-from models.order.tables import PAYMENT
+from models.order.tables import PAYMENT, refused
 from models.payment_split import WHOLE_BPS, apportion
 
 AUTHENTICATION_CODES = ("authentication_required", "payment_intent_authentication_failure")
@@ -170,6 +170,8 @@ def accept(draft: Draft, command: m.AcceptConsignment) -> Verdict:
     no = foreign(command.by, consignment) or check("consignment", consignment.status, "accept")
     if no:
         return no
+    if not (consignment.accept_by or command.at_once):
+        return refused("consignment", "pending", "accept")  # the offer has not come back yet
     draft.add(m.ConsignmentAccepted(draft.at, consignment.number, command.by, dropped))
     conclude_offers(draft)
     return None

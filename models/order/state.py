@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from models.decision import Millis
 from models.identity import inner_id
-from models.order.tables import HEADLINE
+from models.order.tables import HEADLINE, TASK
 from models.order.values import Allocation, Amounts, Quantities, Tracking
 from models.payment_split import PARTY_ROLES, returned
 from models.record import dataclass
@@ -293,6 +293,14 @@ def units_refunded(order: Order, line_id: str) -> int:
 def units_returning(order: Order, line_id: str) -> int:
     """Units of the line in returns that were not rejected."""
     return sum(quantity for r in order.returns if r.status != "rejected" for id_, quantity in r.lines if id_ == line_id)
+
+
+def task_status(consignment: Consignment) -> str | None:
+    """The supplier's word for its consignment; None before it has been offered: what the supplier's actor has not
+    counted yet, the supplier does not see."""
+    if consignment.status == "offered" and not consignment.accept_by:
+        return None
+    return TASK.get(consignment.status)
 
 
 def task_id(order: Order, consignment: int) -> str:

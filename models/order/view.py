@@ -27,9 +27,10 @@ from models.order.state import (
     refundable,
     refunded,
     task_id,
+    task_status,
     units_returning,
 )
-from models.order.tables import CONSIGNMENT, SHOWN, TASK, allows
+from models.order.tables import CONSIGNMENT, SHOWN, allows
 
 
 @lru_cache(maxsize=4096)
@@ -148,7 +149,7 @@ _TASK_ACTIONS = {
 
 def task_actions(consignment: Consignment) -> list[str]:
     """What the supplier may do with its task now, in the API's words."""
-    return list(_TASK_ACTIONS[consignment.status])
+    return list(_TASK_ACTIONS[consignment.status]) if task_status(consignment) else []
 
 
 def _consignment(order: Order, consignment: Consignment) -> dict[str, Any]:
@@ -159,7 +160,7 @@ def _consignment(order: Order, consignment: Consignment) -> dict[str, Any]:
         "task": task_id(order, consignment.number),
         "supplier": consignment.supplier,
         "status": SHOWN[consignment.status],
-        "task_status": TASK.get(consignment.status),
+        "task_status": task_status(consignment),
         "task_actions": task_actions(consignment),
         "cancellation_requested": consignment.status == "cancellation_requested",
         "accept_by": rfc3339(consignment.accept_by) if consignment.accept_by else None,

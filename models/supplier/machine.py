@@ -209,7 +209,7 @@ def _answer(command: OfferTask, task: Task) -> Send:
     orchestrator's to know."""
     order, by = Address("order", command.order), f"supplier:{command.supplier}"
     if task.status is TaskStatus.ACCEPTED:
-        return Send(order, AcceptConsignment(by=by, consignment=command.consignment))
+        return Send(order, AcceptConsignment(by=by, consignment=command.consignment, at_once=True))
     if task.status is TaskStatus.REFUSED:
         return Send(order, RejectConsignment(by=by, consignment=command.consignment, reason=task.reason))
     return _acknowledge(command, task)

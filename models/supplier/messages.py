@@ -68,15 +68,16 @@ class OfferTask(TaskCommand):
 @catalogue.command("supplier.withdraw")
 @dataclass(frozen=True)
 class WithdrawTask(TaskCommand):
-    """The order does not need the task any more, whether the offer has arrived here or not. Answer: `withdrawn`, or
-    `closed` when the task had already ended."""
+    """The supplier need not make this: the order ended early, or the supplier turned the task down or let it lapse,
+    whether the offer has arrived here or not. The day gets its capacity back. Answer: `withdrawn`, or `closed` when the
+    task had already ended."""
 
 
 @catalogue.command("supplier.close")
 @dataclass(frozen=True)
 class CloseTask(TaskCommand):
-    """The task has ended in the order's eyes (delivered, rejected, cancelled): take it off the list. Answer:
-    `closed`, or `withdrawn` when it had been withdrawn before."""
+    """The task is done (delivered): take it off the list. It has cost the capacity of its day. Answer: `closed`, or
+    `withdrawn` when it had been withdrawn before."""
 
 
 @catalogue.command("supplier.tasks")

@@ -11,7 +11,7 @@ import pytest
 from actors.runtime.codec import decode_item, encode_event, encode_item
 from actors.runtime.envelope import Envelope
 from models.catalogue import decode_event
-from models.decision import Accepted, Address, Resume, Send, Tick
+from models.decision import Accepted, Address, Rejected, Resume, Send, Tick
 from models.identity import inner_id
 from models.orchestrator import tables
 from models.orchestrator.decide import decide
@@ -146,7 +146,7 @@ def test_a_rejection_undoes_tasks_stock_and_hold_in_that_order() -> None:
     placed(world)
     world.tell(m.RejectConsignment(by="supplier:south", consignment=2, reason="no"))
     undoing = saga_events(world, SagaAdvanced)[-1]
-    assert [key.partition(":")[0] for key in undoing.intended] == ["withdraw", "close", "release", "release", "void"]
+    assert [key.partition(":")[0] for key in undoing.intended] == ["withdraw", "withdraw", "release", "release", "void"]
     world.pump()
     assert world.saga.phase == "ended"
     assert world.bank.voids == 1
@@ -560,6 +560,32 @@ def test_a_supplier_who_is_silent_is_timed_out() -> None:
     world.pump()
     assert world.order.cancel_reason == "supplier_timeout"
     assert world.bank.voids == 1
+
+
+def test_what_a_supplier_turns_down_costs_it_no_capacity() -> None:
+    world = a_world()
+    world.supplier("north", "manual", capacity=1)
+    placed(world, a_line("n1"))
+    assert world.state(Address("supplier", "north")).taken == 1
+    world.tell(m.RejectConsignment(by="supplier:north", consignment=1, reason="broken loom"))
+    world.settle()
+    assert world.order.cancel_reason == "supplier_rejected"
+    supplier = world.state(Address("supplier", "north"))
+    assert (supplier.taken, supplier.live.size) == (0, 0)
+
+
+def test_nobody_accepts_past_the_capacity() -> None:
+    """The offer is lost on its way, and the supplier says yes meanwhile."""
+    world = a_world()
+    world.supplier("north", "manual", capacity=0)
+    world.tell(an_order(a_line("n1")))
+    while world.order.consignments[0].status != "offered":
+        world.deliver()
+    world.post.clear()
+    assert isinstance(world.tell(m.AcceptConsignment(by="supplier:north", consignment=1)), Rejected)
+    world.settle()
+    assert world.order.cancel_reason == "supplier_rejected"
+    assert world.bank.captured == 0
 
 
 def test_the_end_of_the_hold_comes_before_a_slow_supplier() -> None:

@@ -111,7 +111,7 @@ def test_units_are_summed_per_sku_and_consignments_are_made_per_supplier() -> No
 def test_an_order_that_costs_nothing_needs_no_payment() -> None:
     free = placed(a_line("n1", 1, 0))
     assert headline(order(free).state) == "payment_authorised"
-    order(free, RESERVED).when(at(m.AcceptConsignment(by=NORTH, consignment=1))).then(
+    order(free, RESERVED).when(at(m.AcceptConsignment(by=NORTH, consignment=1, at_once=True))).then(
         m.ConsignmentAccepted(AT, 1, NORTH, ()), m.NothingDue(AT)
     )
     done = order(free, RESERVED, ACCEPTED_1, m.NothingDue(5)).state
@@ -170,12 +170,28 @@ PARTIAL = (placed(allow_partial=True), AUTHORISED, RESERVED)
 
 
 def test_the_capture_begins_with_the_last_yes() -> None:
-    yes_1 = at(m.AcceptConsignment(by=NORTH, consignment=1))
-    yes_2 = at(m.AcceptConsignment(by=SOUTH, consignment=2))
+    yes_1 = at(m.AcceptConsignment(by=NORTH, consignment=1, at_once=True))
+    yes_2 = at(m.AcceptConsignment(by=SOUTH, consignment=2, at_once=True))
     order(*OFFERED).when(yes_1).then(m.ConsignmentAccepted(AT, 1, NORTH, ())).and_again()
     order(*OFFERED, ACCEPTED_1).when(yes_2).then(
         m.ConsignmentAccepted(AT, 2, SOUTH, ()), m.CaptureBegun(AT, 3499)
     ).and_again()
+
+
+def test_who_is_asked_may_say_yes_once_the_offer_has_been_counted() -> None:
+    yes = at(m.AcceptConsignment(by=NORTH, consignment=1))
+    order(*OFFERED).when(yes).then_rejected("consignment_pending")
+    shown = view(order(*OFFERED).state)
+    assert shown is not None
+    assert [(c["task_status"], c["task_actions"]) for c in shown["consignments"]] == [(None, []), (None, [])]
+    asked = (*OFFERED, m.ConsignmentOffered(4, 1, 9_000))
+    order(*asked).when(yes).then(m.ConsignmentAccepted(AT, 1, NORTH, ())).and_again()
+    shown = view(order(*asked).state)
+    assert shown is not None
+    assert [(c["task_status"], c["task_actions"]) for c in shown["consignments"]] == [
+        ("offered", ["accept", "reject"]),
+        (None, []),
+    ]
 
 
 def test_one_no_ends_the_order_unless_it_may_be_partial() -> None:
@@ -199,7 +215,7 @@ def test_an_order_whose_parts_are_all_rejected_is_cancelled() -> None:
 
 def test_some_lines_can_be_taken_on_where_the_order_allows_it() -> None:
     two = (a_line("n1", 2, 100), a_line("n2", 1, 900))
-    some = at(m.AcceptConsignment(by=NORTH, consignment=1, lines=("2",)))
+    some = at(m.AcceptConsignment(by=NORTH, consignment=1, lines=("2",), at_once=True))
     order(placed(*two), AUTHORISED, RESERVED).when(some).then_rejected("partial_not_allowed")
     order(placed(*two, allow_partial=True), AUTHORISED, RESERVED).when(some).then(
         m.ConsignmentAccepted(AT, 1, NORTH, (1,)), m.CaptureBegun(AT, 900)

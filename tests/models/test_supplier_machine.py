@@ -36,7 +36,7 @@ OFFER = OfferTask(**ASKED, consignment=1)
 AUTO = SupplierPut(1, "north", "North", "auto", None, 3600, 500, "", "poll", "platform")
 MANUAL = changed(AUTO, mode="manual")
 PUT = PutSupplier(at=1, supplier="north", name="North", accept_within_s=3600, fee_bps=500)
-ACCEPTANCE = AcceptConsignment(by="supplier:north", consignment=1)
+ACCEPTANCE = AcceptConsignment(by="supplier:north", consignment=1, at_once=True)
 REFUSAL = RejectConsignment(by="supplier:north", consignment=1, reason="capacity")
 
 
