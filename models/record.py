@@ -42,6 +42,13 @@ else:
         return copy
 
 
+def stamped(command: Any, at: int) -> Any:
+    """The same command with its time set, in place: for the runtime alone, which owns a command that it is about to
+    turn. A copy instead costs a microsecond, for each of some thirty steps of an order."""
+    command.__dict__["at"] = at
+    return command
+
+
 def _fast_init(cls: Any) -> Any:
     """Write the `__init__` of a dataclass, as `dataclasses` itself does: from its fields, as source text."""
     assert not hasattr(cls, "__post_init__"), f"{cls.__name__} is a record: it has no __post_init__"
@@ -67,4 +74,4 @@ def _fast_init(cls: Any) -> Any:
     return names["__init__"]
 
 
-__all__ = ["changed", "dataclass"]
+__all__ = ["changed", "dataclass", "stamped"]

@@ -126,7 +126,7 @@ class Hosted:
             wall=wall,
             tell=self.reach.router.tell,
             park=park,
-            dedicated=lambda home: is_dedicated(rules, home),
+            dedicated=(lambda home: is_dedicated(rules, home)) if rules else None,
             on_lost=self._lost,
             on_foreign=self._wake,
         )

@@ -30,6 +30,7 @@ class OwnedCell:
         self.retry_s = 0.0
         self.to_load: dict[Address, Resident] = {}
         self.closing = False
+        self.gone = False  # dropped by its host: whoever still holds it must look again
         self._proof = 0  # the commit number that has to be acknowledged before memory is trusted again
 
     @property

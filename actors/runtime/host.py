@@ -42,7 +42,7 @@ class HostCore:
     owner:     the id of this process incarnation, new on every start.
     tell:      hands a message for an actor elsewhere to the router; at least once until it expires.
     park:      makes the messages that record a parked command (see `parking`).
-    dedicated: the rule that says whether an actor has a cell of its own.
+    dedicated: the rule that says whether an actor has a cell of its own; None where none has.
     on_lost:   called with a cell that another owner has taken.
     on_foreign: called with a dedicated cell that has something to do, found in the due index of a shard of ours: its
                own host may not be running.
@@ -59,7 +59,7 @@ class HostCore:
         wall: Wall,
         tell: Tell,
         park: Park,
-        dedicated: Callable[[Address], bool] = lambda _home: False,
+        dedicated: Callable[[Address], bool] | None = None,
         on_lost: Callable[[Cell], None] = lambda _cell: None,
         on_foreign: Callable[[Cell], None] = lambda _cell: None,
         limits: Limits = LIMITS,
@@ -69,6 +69,7 @@ class HostCore:
         self.journal = journal
         self.wall = wall
         self.cells: dict[Cell, OwnedCell] = {}
+        self._shard_cells: list[OwnedCell | None] = [None] * shards  # those of `cells` that are whole shards
         self.lease = Lease(journal, owner, limits, self._prove)
         self.notices = Notices(limits.watches_max)
         self.pending_residents = 0
@@ -117,6 +118,8 @@ class HostCore:
         asked = asyncio.get_running_loop().time()
         ownership = await self.journal.acquire(cell, self.owner)
         self.cells[cell] = owned = OwnedCell(ownership)
+        if not cell.actor:
+            self._shard_cells[cell.shard] = owned
         if asyncio.get_running_loop().time() - asked >= self.limits.lease_lost_s:
             owned.prove()  # the answer was so long on its way that the cell may have another owner by now
             self.dirty()
@@ -138,6 +141,9 @@ class HostCore:
         if self.cells.get(owned.cell) is not owned:
             return
         del self.cells[owned.cell]
+        owned.gone = True
+        if not owned.cell.actor:
+            self._shard_cells[owned.cell.shard] = None
         moved = Reply(Status.MOVED)
         for parts in (owned.in_flight, owned.accumulating):
             for part in parts.values():
@@ -189,11 +195,13 @@ class HostCore:
 
     def cell_of(self, home: Address) -> Cell:
         shard = shard_of(home, self._shards)
-        return Cell(shard, str(home)) if self._dedicated(home) else Cell(shard)
+        return Cell(shard, str(home)) if self._dedicated is not None and self._dedicated(home) else Cell(shard)
 
     def owned(self, home: Address) -> OwnedCell | None:
         """The cell that `home` lives in, if this host owns it."""
         try:
+            if self._dedicated is None:
+                return self._shard_cells[shard_of(home, self._shards)]  # asked for some thirty times an order
             return self.cells.get(self.cell_of(home))
         except ValueError:
             return None

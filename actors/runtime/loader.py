@@ -103,7 +103,7 @@ class Loader:
 
     def _fill(self, resident: Resident, records: dict[str, Record]) -> None:
         for kind_name, record in records.items():
-            member = Member(resident.members[kind_name].kind)
+            member = Member(resident.members[kind_name].kind, resident.home)
             member.state, member.answered = replay(member.kind, record.snapshot, record.events)
             member.version = record.version
             member.tail_events = len(record.events)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from actors.runtime.envelope import Envelope
@@ -33,21 +33,18 @@ class Outbox:
         self._effects_started = 0
         self._held: deque[Effect] = deque()  # no more than intents are pending
 
-    def release(self, sends: Iterable[Send], effects: Iterable[Effect]) -> None:
+    def release(self, sends: Sequence[Send], effects: Sequence[Effect]) -> None:
         for send in sends:
             self.send(send)
-        for effect in effects:
-            self._start(effect)
+        if effects:
+            self._held.extend(effects)
+            self.start_held()
 
     def send(self, send: Send) -> None:
         host = self._host
         envelope = Envelope(send.to, send.command, host.wall() + self._ttl_ms, asks=False)
         if host.accept(host.work(envelope)) is not None:
             self._tell(envelope)
-
-    def _start(self, effect: Effect) -> None:
-        self._held.append(effect)
-        self.start_held()
 
     def start_held(self) -> None:
         """Start what may leave: called when effects come up, when one comes back, and with every poll of the due

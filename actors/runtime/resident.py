@@ -42,10 +42,11 @@ class Work:
 class Member:
     """One machine of a resident: an order, or the orchestrator that shares its id."""
 
-    __slots__ = ("answered", "due", "kind", "state", "tail_events", "version")
+    __slots__ = ("address", "answered", "due", "kind", "state", "tail_events", "version")
 
-    def __init__(self, kind: ActorKind) -> None:
+    def __init__(self, kind: ActorKind, home: Address) -> None:
         self.kind = kind
+        self.address = Address(kind.name, home.id)
         self.state: Any = kind.initial
         self.version = 0  # events decided, stored or not
         self.tail_events = 0  # events since the last snapshot
@@ -104,7 +105,7 @@ class Resident:
 
     def __init__(self, home: Address, kinds: tuple[ActorKind, ...]) -> None:
         self.home = home
-        self.members = {kind.name: Member(kind) for kind in kinds}
+        self.members = {kind.name: Member(kind, home) for kind in kinds}
         self.data_key = ""
         self.loading = True
         self.assumed = False  # taken for empty by a creating command; the first commit proves it

@@ -13,8 +13,8 @@ from actors.runtime.codec import Answered, Remembered, encode_event
 from actors.runtime.envelope import Envelope
 from actors.runtime.kind import Evolve
 from actors.runtime.resident import Appending, Member, Part, Resident
-from models.decision import Accepted, Address, Command, Due, Effect, Event, Millis, Rejected, Send, Tick
-from models.record import changed
+from models.decision import NOTHING, Accepted, Address, Command, Due, Effect, Event, Millis, Rejected, Send, Tick
+from models.record import stamped
 
 JOINT_COMMANDS_MAX = 32
 
@@ -29,7 +29,7 @@ class Turn:
     __slots__ = ("accepted", "effects", "events", "sends", "states")
 
     def __init__(self) -> None:
-        self.accepted = Accepted()
+        self.accepted: Accepted = NOTHING  # what the command itself got
         self.states: dict[str, Any] = {}
         self.events: dict[str, list[Event]] = {}
         self.sends: list[Send] = []
@@ -40,13 +40,17 @@ class Turn:
         if decision.state is not None:
             state = decision.state
         else:
-            for happened in (*decision.events, *decision.notes):
+            for happened in decision.events:
+                state = evolve(state, happened)
+            for happened in decision.notes:
                 state = evolve(state, happened)
         self.states[kind_name] = state
         if decision.events:
             self.events.setdefault(kind_name, []).extend(decision.events)
-        self.sends.extend(decision.sends)
-        self.effects.extend(decision.effects)
+        if decision.sends:
+            self.sends.extend(decision.sends)
+        if decision.effects:
+            self.effects.extend(decision.effects)
 
 
 def take_turn(resident: Resident, to: Address, command: Command, now: Millis) -> Turn | Rejected:
@@ -60,7 +64,7 @@ def take_turn(resident: Resident, to: Address, command: Command, now: Millis) ->
         kind_name = step.to.kind
         member = resident.members[kind_name]
         state = turn.states.get(kind_name, member.state)
-        decision = member.kind.decide(state, changed(step.command, at=now))
+        decision = member.kind.decide(state, stamped(step.command, now))
         if type(decision) is Rejected:
             if len(steps) == 1:
                 return decision
@@ -83,7 +87,6 @@ def apply_turn(cell: OwnedCell, resident: Resident, envelope: Envelope, turn: Tu
     Returns the part that everything this turn lets out must wait for: the new one, or an earlier one that is not
     durable yet, or None when the turn rests on durable facts alone.
     """
-    home_id = resident.home.id
     if envelope.command_id and turn.events:
         kind_name = next(iter(turn.events))
         turn.events[kind_name].append(Answered(now, envelope.command_id, envelope.digest))
@@ -97,7 +100,7 @@ def apply_turn(cell: OwnedCell, resident: Resident, envelope: Envelope, turn: Tu
         due_changed = due != member.due and not (_covered(member.due, due) and not ticked)
         if not events and not due_changed:
             continue
-        appending = cell.part_of(resident).appending(Address(kind_name, home_id), member.version)
+        appending = cell.part_of(resident).appending(member.address, member.version)
         if due_changed:
             member.due = due
             appending.due = due
@@ -112,7 +115,7 @@ def apply_turn(cell: OwnedCell, resident: Resident, envelope: Envelope, turn: Tu
         part.guard = envelope.guard or part.guard
         if envelope.data_key and not resident.data_key:
             resident.data_key = envelope.data_key
-            part.appending(Address(envelope.to.kind, home_id), 0).data_key = envelope.data_key
+            part.appending(resident.members[envelope.to.kind].address, 0).data_key = envelope.data_key
     return part
 
 

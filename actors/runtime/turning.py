@@ -38,7 +38,7 @@ class Turning:
             work.answer(Reply(Status.EXPIRED))
             return
         home, owned = work.home, work.owned
-        if owned is None or host.cells.get(owned.cell) is not owned:
+        if owned is None or owned.gone:
             owned = work.owned = host.owned(home)  # taken over anew since it came in, or gone
             if owned is None:
                 work.answer(Reply(Status.MOVED))
@@ -49,11 +49,13 @@ class Turning:
         resident.last_used = now
         if type(envelope.command) is Read:
             self._read(owned, resident, work)
-        elif not self._replayed(resident, work, now):
+        elif not (envelope.command_id and self._replayed(resident, work, now)):
             self._decide(owned, resident, work, now)
 
     def _decide(self, owned: OwnedCell, resident: Resident, work: Work, now: Millis) -> None:
         envelope = work.envelope
+        if envelope.expected_version and self._stale(resident, work):
+            return
         try:
             turn = take_turn(resident, envelope.to, envelope.command, now)
         except Exception as error:
@@ -97,8 +99,6 @@ class Turning:
     def _replayed(self, resident: Resident, work: Work, now: Millis) -> bool:
         """Answer a command id that has been answered before: with the view of now, or with MISMATCH."""
         envelope = work.envelope
-        if not envelope.command_id:
-            return False
         before = answered_before(resident, envelope, self._memory_ms, now)
         if before is None:
             return False
@@ -107,6 +107,14 @@ class Turning:
         else:
             view = self._host.view(resident, envelope.to.kind)
             self._hold(resident, work, Reply(view.status, view.body, view.version, view.data_key, replayed=True))
+        return True
+
+    def _stale(self, resident: Resident, work: Work) -> bool:
+        """Refuse what was meant for another version: one of two who act on the same page comes second."""
+        version = resident.members[work.envelope.to.kind].version
+        if version == work.envelope.expected_version:
+            return False
+        self._hold(resident, work, Reply(Status.STALE, version=version))
         return True
 
     def _hold(self, resident: Resident, work: Work, reply: Reply) -> None:
