@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from actors.adapters import ray_cluster, ray_director
+from actors.adapters import ray_cluster, ray_director, ray_projector
 from actors.adapters.aesgcm_sealer import key_id
 from actors.adapters.key_file import load_keys
 from actors.adapters.placement_link import PlacementLink
@@ -55,6 +55,7 @@ def main() -> int:
         if told["add_hosts"]:
             hosts_file.write_text(json.dumps(_add_hosts(director, spec, told["add_hosts"])))
         asyncio.run(_seed(spec, Path(told["keys_file"])))
+        ray_projector.ensure_projector(spec)  # last: orders can be accepted without
     finally:
         ray_cluster.leave()
     return 0

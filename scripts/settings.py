@@ -178,6 +178,10 @@ def checked(settings: Settings) -> Settings:
         raise BadSetting("--payments stripe needs STRIPE_API_KEY in the environment")
     if settings.address and not settings.redis:
         raise BadSetting("--address joins a cluster, whose nodes share one Redis: name it with --redis URL")
+    if settings.address and not settings.database:
+        raise BadSetting("--address joins a cluster, whose nodes share one PostgreSQL: name it with --database URL")
+    if settings.database.partition("://")[0] not in ("", "sqlite", "postgres", "postgresql"):
+        raise BadSetting("--database is postgresql://USER@HOST/NAME, or sqlite:///PATH")
     if settings.address and settings.payments == "sandbox":
         raise BadSetting(
             "--address joins a cluster, and the sandbox is of one machine: take --payments simulated or stripe (which"

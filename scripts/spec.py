@@ -8,6 +8,7 @@ from scripts.settings import Settings
 
 HOST_FACTORY = "scripts.composition:open_host"
 JOURNAL_FACTORY = "scripts.journal:open_director_journal"
+PROJECTOR_FACTORY = "scripts.projecting:open_projector"
 
 
 class Spec(TypedDict):
@@ -15,6 +16,7 @@ class Spec(TypedDict):
 
     stripe_url: of the sandbox, or of the server that `--stripe-url` names; '' means Stripe itself.
     logs, ledger, endpoint_file, data: paths on this machine; '' where nodes do not share one.
+    database:   where the read side is, as SQLAlchemy names it.
     key_id:     tells master keys apart without showing them: all nodes must have the same.
     """
 
@@ -22,6 +24,7 @@ class Spec(TypedDict):
     hosts: int
     dedicated: list[str]
     redis: str
+    database: str
     payments: str
     stripe_url: str
     simulated_latency_ms: float
@@ -33,6 +36,7 @@ class Spec(TypedDict):
     key_id: str
     host_factory: str
     journal_factory: str
+    projector_factory: str
 
 
 def spec_of(settings: Settings, redis: str, stripe_url: str) -> Spec:
@@ -44,6 +48,7 @@ def spec_of(settings: Settings, redis: str, stripe_url: str) -> Spec:
         hosts=settings.hosts if alone else 0,  # nodes of a cluster add their own
         dedicated=sorted({rule.strip() for rule in settings.dedicated.split(",") if rule.strip()}),
         redis=redis,
+        database=settings.database or f"sqlite:///{data / 'read.db'}",
         payments=settings.payments,
         stripe_url=stripe_url,
         simulated_latency_ms=settings.simulated_latency_ms,
@@ -55,4 +60,5 @@ def spec_of(settings: Settings, redis: str, stripe_url: str) -> Spec:
         key_id="",  # known when the keys have been loaded
         host_factory=HOST_FACTORY,
         journal_factory=JOURNAL_FACTORY,
+        projector_factory=PROJECTOR_FACTORY,
     )

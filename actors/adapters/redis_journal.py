@@ -144,11 +144,8 @@ class RedisJournal:
         if not addresses:
             return []
         keys = self._keys(cell.shard)
-        names = [str(address) for address in addresses]
         homes = [str(home_of(address)) for address in addresses]
-        lists = [keys.events + name for name in names]
-        records = (keys.dedicated, keys.bases, *keys.snapshots, *keys.data_keys, *lists)
-        command = self._script("load", records, *names, *homes)
+        command = self._load(keys, addresses, homes)
         dedicated, bases, snapshots, data_keys, *events = await self._one(keys, command)
         if not cell.actor and any(dedicated):
             # They are dedicated no longer, or the pooled owner would not ask: fence their hosts, then look again.
@@ -225,6 +222,23 @@ class RedisJournal:
             if cursor == b"0":
                 return list(found)
 
+    async def records(self, shard: int, addresses: Sequence[Address]) -> Sequence[Record]:
+        """As `load`, for those who only read: whoever owns these actors is left alone."""
+        if not addresses:
+            return []
+        keys = self._keys(shard)
+        command = self._load(keys, addresses, [str(home_of(address)) for address in addresses])
+        _, bases, snapshots, data_keys, *events = await self._one(keys, command)
+        return [record_of(*parts) for parts in zip(bases, snapshots, events, data_keys, strict=True)]
+
+    async def data_keys(self, shard: int, addresses: Sequence[Address]) -> Sequence[str]:
+        """The wrapped data keys of these actors; '' where there is none."""
+        if not addresses:
+            return []
+        keys = self._keys(shard)
+        found = await self._one(keys, pack("HMGET", *keys.data_keys, *map(str, addresses)))
+        return [data_key.decode() if data_key else "" for data_key in found]
+
     async def erase_data_keys(self, shard: int, addresses: Sequence[Address]) -> None:
         """Destroy the keys of these actors' personal data: from now on nobody can read them. They are still in the log
         until `rewrite_log` has run."""
@@ -261,6 +275,12 @@ class RedisJournal:
 
     def _script(self, name: str, keys: Sequence[str], *arguments: str | int) -> bytes:
         return pack("EVALSHA", self._ids[name], len(keys), *keys, *arguments)
+
+    def _load(self, keys: ShardKeys, addresses: Sequence[Address], homes: Sequence[str]) -> bytes:
+        names = [str(address) for address in addresses]
+        lists = [keys.events + name for name in names]
+        records = (keys.dedicated, keys.bases, *keys.snapshots, *keys.data_keys, *lists)
+        return self._script("load", records, *names, *homes)
 
     async def _commit_on(self, node: Node, packed: Sequence[bytes]) -> Sequence[CommitResult]:
         try:

@@ -32,6 +32,13 @@ class Limits:
     # Storage: beyond these, new orders are refused
     disk_free_bytes_min: int = 256 * 2**20
     journal_memory_share_max: float = 0.9
+    # The projector
+    projector_poll_s: float = 0.25  # the longer, the more of an order's events become one row
+    projector_retry_s: float = 0.5
+    projector_report_ms: int = 1_000
+    projector_entries_max: int = 256  # per shard and read
+    projector_orders_known_max: int = 5_000
+    rebuild_page_orders_max: int = 500
     # The router
     router_calls_in_flight_max: int = 2  # per destination
     router_batch_bytes_max: int = 90_000  # below Ray's 100 KiB inline limit

@@ -245,6 +245,15 @@ class MemoryJournal:
         actors = self.store.shard(shard).actors.items()
         return [address for address, actor in actors if actor.events or actor.snapshot is not None]
 
+    async def records(self, shard: int, addresses: Sequence[Address]) -> Sequence[Record]:
+        """As `load`, for those who only read."""
+        actors = self.store.shard(shard).actors
+        return [_record(actors.get(address)) for address in addresses]
+
+    async def data_keys(self, shard: int, addresses: Sequence[Address]) -> Sequence[str]:
+        """The wrapped data keys of these actors; '' where there is none."""
+        return [record.data_key for record in await self.records(shard, addresses)]
+
     async def erase_data_keys(self, shard: int, addresses: Sequence[Address]) -> None:
         """Destroy the keys of these actors' personal data: from now on nobody can read them."""
         for address in addresses:

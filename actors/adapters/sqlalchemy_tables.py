@@ -1,0 +1,134 @@
+"""The read model's tables and how to connect to them. Only the `sqlalchemy_*` adapters import SQLAlchemy and Alembic.
+
+`orders` holds what lists filter and sort by, and the whole state beside it. `terms` is an inverted index: everything
+else that an order is looked up by (`models.projection.terms`), newest first within a term. `tasks` has a row per task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Engine,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    create_engine,
+    event,
+    text,
+)
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from actors.runtime.reading import ReadModelUnavailable
+
+CONNECTIONS_MAX = 4
+BUSY_TIMEOUT_S = 10.0
+
+metadata = MetaData()
+
+shards = Table(
+    "shards",
+    metadata,
+    Column("shard", Integer, primary_key=True, autoincrement=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("rebuilding", Boolean, nullable=False),
+    Column("caught_up_at", BigInteger, nullable=False),
+)
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("shard", Integer, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("retailer", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("refund_status", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("captured", BigInteger, nullable=False),
+    Column("refunded", BigInteger, nullable=False),
+    Column("email_digest", Text, nullable=False),
+    Column("cancel_reason", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("data_key", Text, nullable=False),
+    Column("snapshot", LargeBinary, nullable=False),
+)
+Index("orders_by_time", orders.c.created_at, orders.c.id)
+Index("orders_by_retailer", orders.c.retailer, orders.c.created_at, orders.c.id)
+Index("orders_by_status", orders.c.status, orders.c.created_at, orders.c.id)
+Index("orders_by_retailer_status", orders.c.retailer, orders.c.status, orders.c.created_at, orders.c.id)
+Index("orders_by_email", orders.c.email_digest, orders.c.created_at, orders.c.id)
+PARTLY = text("refund_status = 'partial'")
+Index("orders_refunded", orders.c.created_at, orders.c.id, sqlite_where=PARTLY, postgresql_where=PARTLY)
+
+terms = Table(
+    "terms",
+    metadata,
+    Column("term", Text, primary_key=True),
+    Column("created_at", BigInteger, primary_key=True, autoincrement=False),
+    Column("order_id", Text, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("order_id", Text, primary_key=True),
+    Column("consignment", Integer, primary_key=True, autoincrement=False),
+    Column("supplier", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("tasks_by_supplier", tasks.c.supplier, tasks.c.created_at, tasks.c.order_id)
+Index("tasks_by_supplier_status", tasks.c.supplier, tasks.c.status, tasks.c.created_at, tasks.c.order_id)
+
+
+def connect(url: str, *, reading: bool = False) -> Engine:
+    """An engine for `sqlite:///PATH` or `postgresql://...`. `reading` ones cannot write."""
+    if url.startswith("sqlite:"):
+        engine = create_engine(
+            url, pool_size=CONNECTIONS_MAX, max_overflow=0,
+            connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
+        )  # fmt: skip
+        # FULL: the stream is trimmed behind what is stored, so what is stored has to survive a power cut.
+        pragmas = ["journal_mode = WAL", "synchronous = FULL", "cache_size = -32768"]
+        pragmas += ["query_only = ON"] if reading else []
+
+        @event.listens_for(engine, "connect")
+        def _connected(connection: Any, _record: Any) -> None:
+            for pragma in pragmas:
+                connection.execute(f"PRAGMA {pragma}")
+
+        return engine
+    scheme, _, rest = url.partition("://")
+    if scheme not in ("postgres", "postgresql"):
+        raise ValueError(f"a database is sqlite:///PATH or postgresql://..., not {scheme}://...")
+    options = "-c default_transaction_read_only=on" if reading else ""
+    return create_engine(
+        f"postgresql+psycopg://{rest}", pool_size=CONNECTIONS_MAX, max_overflow=0, pool_pre_ping=True,
+        connect_args={"options": options, "connect_timeout": int(BUSY_TIMEOUT_S)},
+    )  # fmt: skip
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raises ReadModelUnavailable for whatever the database objects to."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise ReadModelUnavailable(f"the database says: {error.orig}") from error
+    except SQLAlchemyError as error:
+        raise ReadModelUnavailable(str(error)) from error
