@@ -15,6 +15,9 @@ from gateway.views import View, consignment_of_task, sees
 from models.decision import Address, Command
 from models.identity import is_order_id, order_of
 
+ANY_VERSION = 0
+NO_VERSION = -1
+
 
 class Found(NamedTuple):
     """An order that the caller may see: the actor's view and the reply that carried it."""
@@ -28,8 +31,7 @@ class Found(NamedTuple):
 
 
 async def order_for(call: Call) -> Found:
-    """The order that the path names. Raises Problem: `not_found` also for what the caller may not see, and `stale`
-    if the caller's `If-Match` is not what the order is now."""
+    """The order that the path names. Raises Problem: `not_found` also for what the caller may not see."""
     order = call.params.get("id") or order_of(next(iter(call.params.values()))) or ""
     return await _visible(call, order)
 
@@ -62,22 +64,34 @@ async def _visible(call: Call, order: str) -> Found:
     view: View = orjson.loads(checked(reply).body)
     if not sees(call.principal, view):
         raise Problem("not_found")
-    if call.scope["method"] == "POST":
-        _check_if_match(call, reply.version)
     return Found(view, reply)
 
 
-def _check_if_match(call: Call, version: int) -> None:
+async def told(call: Call, found: Found | FoundTask, command: Command) -> Found:
+    """The order after `command`, or after the first command with the same Idempotency-Key. Raises Problem: `stale` if
+    the caller's `If-Match` is not what the order is when the command gets there."""
+    own_id = command_id(call)
+    expected_version = _expected_version(call, found.reply.version)
+    known = own_id.command_id
+    if expected_version and not known:
+        # An answer may get lost on its way here; sent again, the command must not find its own effect stale.
+        own_id = own_id._replace(command_id=call.gateway.services.random(16).hex())
+    reply = await call.gateway.router.ask(
+        Address("order", found.view["id"]),
+        command,
+        command_id=own_id.command_id,
+        digest=own_id.digest,
+        expected_version=expected_version,
+    )
+    if not known:
+        reply = reply._replace(replayed=False)
+    return Found(orjson.loads(checked(reply).body), reply)
+
+
+def _expected_version(call: Call, version: int) -> int:
+    """What `If-Match` demands of an order that has just been at `version`: this version, or one that never is."""
     wanted = call.headers.get(b"if-match")
     if wanted is None or wanted.strip() == b"*":
-        return
-    tag = etag(version)[1]
-    if tag not in [part.strip() for part in wanted.split(b",")]:
-        raise Problem("stale", f"The order's ETag is {tag.decode()} now.")
-
-
-async def told(call: Call, order: Address, command: Command) -> Found:
-    """The order after `command`, or after the first command with the same Idempotency-Key. Raises Problem."""
-    own_id = command_id(call)
-    reply = await call.gateway.router.ask(order, command, command_id=own_id.command_id, digest=own_id.digest)
-    return Found(orjson.loads(checked(reply).body), reply)
+        return ANY_VERSION
+    tags = [part.strip() for part in wanted.split(b",")]
+    return version if etag(version)[1] in tags else NO_VERSION

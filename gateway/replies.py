@@ -20,6 +20,8 @@ def checked(reply: Reply) -> Reply:
         raise Problem(refusal["code"], refusal.get("detail", ""))
     if status is Status.ABSENT:
         raise Problem("not_found")
+    if status is Status.STALE:
+        raise Problem("stale", f"The ETag is {etag(reply.version)[1].decode()} now.")
     if status is Status.MISMATCH:
         raise Problem("idempotency_key_reused", "This Idempotency-Key was used for another request.")
     if status is Status.FAILED:

@@ -29,6 +29,7 @@ class Asks(Protocol):
         guard: Guard | None = None,
         data_key: str = "",
         watch: float | None = None,
+        expected_version: int = 0,
     ) -> Reply:
         """Raises Overloaded (nothing was accepted) and Unanswered (unknown)."""
         ...

@@ -121,6 +121,7 @@ def encode_item(envelope: Envelope, watch_id: int = 0) -> bytes:
             envelope.digest,
             None if guard is None else (guard.key, guard.value, guard.ttl_ms),
             envelope.data_key,
+            envelope.expected_version,
         ]
     return orjson.dumps(item, default=_plain)
 
@@ -147,7 +148,7 @@ def decode_item(item: list[Any]) -> tuple[Envelope, int]:
     command_: Command = COMMANDS[name].from_python(fields)
     if len(item) == 5:
         return Envelope(Address(kind, id_), command_, expires_at, asks=False), 0
-    watch_id, command_id, digest, guard, data_key = item[5:]
+    watch_id, command_id, digest, guard, data_key, expected_version = item[5:]
     envelope = Envelope(
         Address(kind, id_),
         command_,
@@ -157,6 +158,7 @@ def decode_item(item: list[Any]) -> tuple[Envelope, int]:
         guard=None if guard is None else Guard(*guard),
         data_key=data_key,
         watch=watch_id > 0,
+        expected_version=expected_version,
     )
     return envelope, watch_id
 

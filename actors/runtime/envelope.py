@@ -25,6 +25,8 @@ class Envelope(NamedTuple):
     data_key:   the wrapped data key that the first commit keeps beside the events.
     watch:      asks for a notice with the actor's view once its kind's `awaited` holds (`Prefer: wait`).
     asks:       False for messages between actors: nobody waits for a reply.
+    expected_version: decide only if the actor is at this version, decisions that are not durable yet included; 0 means
+                any. A command id that has been answered is answered again at whatever version.
     """
 
     to: Address
@@ -36,6 +38,7 @@ class Envelope(NamedTuple):
     data_key: str = ""
     watch: bool = False
     asks: bool = True
+    expected_version: int = 0
 
 
 class Status(StrEnum):
@@ -43,6 +46,7 @@ class Status(StrEnum):
     ABSENT = "absent"  # a read of an actor that does not exist
     REJECTED = "rejected"  # the decider said no: body is {"code", "detail"}
     DUPLICATE = "duplicate"  # the guard was taken: body is the stored value
+    STALE = "stale"  # the actor is not at the expected version; the reply says at which it is
     MISMATCH = "mismatch"  # the command id was used with another digest
     BUSY = "busy"  # a queue is full: back off, nothing was accepted
     MOVED = "moved"  # this host does not own the actor's cell

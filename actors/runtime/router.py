@@ -94,8 +94,11 @@ class Router:
         data_key: str = "",
         watch: float | None = None,
         timeout_s: float | None = None,
+        expected_version: int = 0,
     ) -> Reply:
         """Send a command and wait for its answer.
+
+        expected_version: decide only at this version of the actor (else status STALE); 0 means any.
 
         watch: seconds to wait until the actor has got somewhere (`ActorKind.awaited`); then, or when they have passed,
                the reply carries its view.
@@ -107,7 +110,15 @@ class Router:
         wait_s = timeout_s or self.limits.call_timeout_s
         expires_at = now + int((wait_s + (watch or 0.0)) * 1000)
         envelope = Envelope(
-            to, command, expires_at, command_id, digest, guard, data_key, watch=watch is not None, asks=True
+            to,
+            command,
+            expires_at,
+            command_id,
+            digest,
+            guard,
+            data_key,
+            watch=watch is not None,
+            expected_version=expected_version,
         )
         pending = Pending(envelope, asyncio.get_running_loop().create_future())
         if watch is not None:

@@ -102,7 +102,7 @@ async def _tell_part(call: Call, collection: str, command_of: Callable[[str], Co
     """Send the command that `command_of(part id)` makes, and answer with the part as it is then."""
     found = await order_for(call)
     part_id = _part_id(call, found, collection)
-    after = await told(call, found.address, command_of(part_id))
+    after = await told(call, found, command_of(part_id))
     return _part_answer(call, 200, after, collection, part_id)
 
 
@@ -125,7 +125,7 @@ async def request_return(call: Call) -> Answer:
     command = RequestReturn(
         by=call.principal.by, return_id=return_id, lines=quantities(call.body.lines), reason=call.body.reason
     )
-    return _part_answer(call, 201, await told(call, found.address, command), "returns", return_id)
+    return _part_answer(call, 201, await told(call, found, command), "returns", return_id)
 
 
 RETURN_ANSWERS = {200: (Return, "The return as it is now.")}
@@ -204,7 +204,7 @@ async def open_dispute(call: Call) -> Answer:
         amount=call.body.amount or 0,
         evidence_due_at=call.gateway.services.wall() + EVIDENCE_WITHIN_MS,
     )
-    return _part_answer(call, 201, await told(call, found.address, command), "disputes", dispute)
+    return _part_answer(call, 201, await told(call, found, command), "disputes", dispute)
 
 
 @_nested(
@@ -228,7 +228,7 @@ async def add_evidence(call: Call) -> Answer:
         evidence=inner_id("evd", order, minted_part(call, f"evidence {dispute}")),
         sealed=call.gateway.sealer.seal_more(order, found.reply.data_key, call.body.text.encode()),
     )
-    return _part_answer(call, 201, await told(call, found.address, command), "disputes", dispute)
+    return _part_answer(call, 201, await told(call, found, command), "disputes", dispute)
 
 
 @_nested(
@@ -251,7 +251,7 @@ async def resolve_dispute(call: Call) -> Answer:
         refund=inner_id("rfd", found.view["id"], minted_part(call, f"resolve {dispute}")),
         refund_amount=call.body.refund_amount or 0,
     )
-    return _part_answer(call, 200, await told(call, found.address, command), "disputes", dispute)
+    return _part_answer(call, 200, await told(call, found, command), "disputes", dispute)
 
 
 # --- messages --------------------------------------------------------------------------------------------------------
@@ -277,7 +277,7 @@ async def post_message(call: Call) -> Answer:
         to=call.body.to,
         sealed=call.gateway.sealer.seal_more(order, found.reply.data_key, call.body.text.encode()),
     )
-    after = await told(call, found.address, command)
+    after = await told(call, found, command)
     shown = shown_messages(call.gateway.sealer, call.principal, after.view, after.reply.data_key)
     posted = next(found for found in shown if found["id"] == message)
     return json_answer(201, posted, etag(after.reply.version), *replay_headers(after.reply))

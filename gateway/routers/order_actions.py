@@ -56,7 +56,7 @@ async def cancel_order(call: Call) -> Answer:
     """
     found = await order_for(call)
     command = CancelOrder(by=call.principal.by, reason=call.body.reason)
-    return order_answer(call, 202, await told(call, found.address, command))
+    return order_answer(call, 202, await told(call, found, command))
 
 
 @routes.add(
@@ -72,7 +72,7 @@ async def cancel_order(call: Call) -> Answer:
 async def confirm_delivery(call: Call) -> Answer:
     """Say, for the customer, that everything that was dispatched has arrived."""
     found = await order_for(call)
-    return order_answer(call, 200, await told(call, found.address, ConfirmDelivery(by=call.principal.by)))
+    return order_answer(call, 200, await told(call, found, ConfirmDelivery(by=call.principal.by)))
 
 
 @routes.add(
@@ -110,7 +110,7 @@ async def refund_order(call: Call) -> Answer:
         return Answer(200, checked(reply).body)
     refund = inner_id("rfd", found.view["id"], minted_part(call, "refund"))
     command = RefundOrder(by=by, refund=refund, amount=amount, lines=lines, reason=request.reason)
-    return part_answer(201, await told(call, found.address, command), "refunds", refund)
+    return part_answer(201, await told(call, found, command), "refunds", refund)
 
 
 def _previews(call: Call) -> bool:

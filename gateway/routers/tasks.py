@@ -132,7 +132,7 @@ async def _tell(call: Call, command_of: Callable[[str, int], Command]) -> Answer
     """Send the order what `command_of(by, consignment number)` makes, and answer with the task as it is then."""
     found = await task_for(call)
     command = command_of(call.principal.by, found.consignment["number"])
-    after = await told(call, Address("order", found.view["id"]), command)
+    after = await told(call, found, command)
     consignment = consignment_of_task(after.view, found.consignment["task"])
     assert consignment is not None, "a task stays a task"
     task = shown_task(call.gateway.sealer, after.view, consignment, after.reply.data_key)

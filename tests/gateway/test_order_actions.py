@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from models.sealing import Erased, Sealer
 from tests.gateway.shop import Json, Shop, in_shop, ok, order_of, refused
 
@@ -37,6 +39,30 @@ def test_tags() -> None:
         assert shop.stored == before
         request = shop.acme.post(path + "/messages", json={"to": "ops", "text": "t"}, headers={"if-match": tag})
         await ok(request, 201)
+
+    in_shop(story)
+
+
+def test_of_two_who_act_on_the_same_page_one_is_told_that_it_is_stale() -> None:
+    async def story(shop: Shop) -> None:
+        order = await shop.placed()
+        await shop.at_rest(order)
+        path = f"/v1/orders/{order['id']}"
+        tag = {"if-match": (await shop.acme.get(path)).headers["etag"]}
+        keys = [{**tag, "idempotency-key": key} for key in ("a", "b")]
+        answers = await asyncio.gather(*(shop.acme.post(path + "/cancel", headers=headers) for headers in keys))
+        assert sorted(answer.status_code for answer in answers) == [202, 412]
+        stale = next(answer for answer in answers if answer.status_code == 412)
+        assert stale.json()["code"] == "stale"
+        won = keys[answers[0].status_code == 412]
+        again = await shop.acme.post(path + "/cancel", headers=won)
+        assert (again.status_code, again.headers["idempotent-replayed"]) == (202, "true")
+        unkeyed = await shop.acme.post(path + "/messages", json={"to": "ops", "text": "t"}, headers=tag)
+        assert unkeyed.status_code == 412
+        now = {"if-match": (await shop.acme.get(path)).headers["etag"]}
+        told = await shop.acme.post(path + "/messages", json={"to": "ops", "text": "t"}, headers=now)
+        assert told.status_code == 201
+        assert "idempotent-replayed" not in told.headers
 
     in_shop(story)
 

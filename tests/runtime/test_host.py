@@ -128,6 +128,26 @@ def test_a_command_id_is_answered_once_and_remembered_across_owners() -> None:
     in_town(story)
 
 
+def test_of_two_commands_for_the_same_version_one_is_stale() -> None:
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann", 5)
+        version = (await town.router.read(ann)).version
+        asking = [
+            town.router.ask(ann, Deposit(amount=1), command_id=key, expected_version=version) for key in ("k1", "k2")
+        ]
+        first, second = await asyncio.gather(*asking)
+        assert first.status is Status.OK
+        assert (second.status, second.version) == (Status.STALE, first.version)
+        again = await town.router.ask(ann, Deposit(amount=1), command_id="k1", expected_version=version)
+        assert (again.status, again.replayed) == (Status.OK, True)
+        never = await town.router.ask(ann, Deposit(amount=1), expected_version=-1)
+        assert never.status is Status.STALE
+        any_version = await town.router.ask(ann, Deposit(amount=1))
+        assert body(any_version)["balance"] == 7
+
+    in_town(story)
+
+
 def test_a_guard_lets_one_of_two_actors_begin() -> None:
     async def story(town: Town) -> None:
         names = [n for n in (f"x{i}" for i in range(40)) if town.hosts["h0"].cell_of(account(n)).shard == 1][:2]
