@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -21,8 +22,16 @@ class Seen(NamedTuple):
     at: float
 
 
+class _Reading(NamedTuple):
+    """A batch of reads under way, begun at `at`."""
+
+    views: asyncio.Task[dict[Address, dict[str, Any] | None]]
+    at: float
+
+
 class ViewCache:
-    """Reads views in one batch and remembers them for `age_s_max`.
+    """Reads views in one batch and remembers them for `age_s_max`. Requests that miss the same view share one read:
+    a popular product's view ages for all of them in the same moment.
 
     What is remembered may accept a request, but never refuse one: before it refuses, the caller reads again with
     `since` set to when its request began.
@@ -35,6 +44,7 @@ class ViewCache:
         self._age_s_max = age_s_max
         self._views_max = views_max
         self._seen: dict[Address, Seen] = {}
+        self._reading: dict[Address, _Reading] = {}
         self.clock = clock
 
     async def views(self, addresses: Iterable[Address], since: float = 0.0) -> dict[Address, dict[str, Any] | None]:
@@ -50,12 +60,35 @@ class ViewCache:
             else:
                 views[address] = known.view
         if missing:
-            now = self.clock()
-            missing = list(dict.fromkeys(missing))
-            for address, reply in zip(missing, await self._router.read_many(missing), strict=True):
-                view = view_of(reply)
-                self._remember(address, Seen(view, now))
-                views[address] = view
+            for address, reading in self._readings(missing, oldest).items():
+                # Shielded: the read outlives a request that is given up, since others may wait for it.
+                views[address] = (await asyncio.shield(reading.views))[address]
+        return views
+
+    def _readings(self, missing: Iterable[Address], oldest: float) -> dict[Address, _Reading]:
+        """The reads that will bring `missing`: those under way that are recent enough, and one for all the others."""
+        readings = {address: self._reading.get(address) for address in missing}
+        alone = [address for address, reading in readings.items() if reading is None or reading.at < oldest]
+        if alone:
+            began = self.clock()
+            reading = _Reading(asyncio.get_running_loop().create_task(self._read(alone, began)), began)
+            self._reading.update(dict.fromkeys(alone, reading))
+            readings.update(dict.fromkeys(alone, reading))
+        return {address: reading for address, reading in readings.items() if reading is not None}
+
+    async def _read(self, addresses: Sequence[Address], began: float) -> dict[Address, dict[str, Any] | None]:
+        current: list[Address] = []
+        try:
+            replies = await self._router.read_many(addresses)
+            views = {address: view_of(reply) for address, reply in zip(addresses, replies, strict=True)}
+        finally:
+            for address in addresses:
+                reading = self._reading.get(address)
+                if reading is not None and reading.views is asyncio.current_task():
+                    del self._reading[address]
+                    current.append(address)
+        for address in current:  # not what was forgotten, or read anew, while we read
+            self._remember(address, Seen(views[address], began))
         return views
 
     def __len__(self) -> int:
@@ -64,6 +97,7 @@ class ViewCache:
     def forget(self, address: Address) -> None:
         """This process has just changed the actor: read it anew."""
         self._seen.pop(address, None)
+        self._reading.pop(address, None)
 
     def _remember(self, address: Address, seen: Seen) -> None:
         if len(self._seen) >= self._views_max:

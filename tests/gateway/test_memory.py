@@ -175,6 +175,44 @@ def test_views_are_remembered_for_a_second_and_not_beyond_a_bound() -> None:
     asyncio.run(story())
 
 
+def test_requests_that_miss_the_same_view_share_one_read_even_if_the_first_of_them_is_given_up() -> None:
+    async def story() -> None:
+        clock, actors = Clock(), Actors(a={"v": 1}, b={"v": 1})
+        cache = ViewCache(actors, 1.0, 3, clock)
+        a, b = Address("product", "a"), Address("product", "b")
+        actors.open.clear()
+        first = asyncio.create_task(cache.views([a]))
+        await asyncio.sleep(0)
+        clock.now += 0.5
+        others = [asyncio.create_task(cache.views([a, b])) for _ in range(5)]
+        later = asyncio.create_task(cache.views([a], since=clock.now))  # a read that began before will not do
+        await asyncio.sleep(0.01)
+        first.cancel()
+        actors.open.set()
+        assert await asyncio.gather(*others) == [{a: {"v": 1}, b: {"v": 1}}] * 5
+        assert await later == {a: {"v": 1}}
+        assert actors.reads == 3
+
+    asyncio.run(story())
+
+
+def test_a_view_that_was_changed_while_it_was_read_is_read_anew() -> None:
+    async def story() -> None:
+        actors = Actors(a={"v": 1})
+        cache = ViewCache(actors, 1.0, 3, Clock())
+        a = Address("product", "a")
+        actors.open.clear()
+        before = asyncio.create_task(cache.views([a]))
+        await asyncio.sleep(0.01)
+        actors.views["a"] = {"v": 2}
+        cache.forget(a)
+        actors.open.set()
+        assert await before == {a: {"v": 1}}
+        assert await cache.views([a]) == {a: {"v": 2}}
+
+    asyncio.run(story())
+
+
 def test_a_view_that_cannot_be_read_is_no_missing_one() -> None:
     async def story() -> None:
         actors = Actors()
