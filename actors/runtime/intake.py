@@ -163,7 +163,11 @@ class Intake:
                 work = self._arrivals.popleft()
             else:
                 return
-            self._turn(work)
+            try:
+                self._turn(work)
+            except Exception:  # a bug of the runtime's own: it costs this work, not those queued behind it
+                log.exception("%s for %s could not be turned", type(work.envelope.command).__name__, work.envelope.to)
+                work.answer(Reply(Status.FAILED, b'{"code":"broken"}'))
         self._schedule()
 
     def close(self) -> None:
