@@ -445,7 +445,8 @@ def test_a_journal_that_went_back_in_time_stops_the_shard() -> None:
         await town.router.ask(ann, Deposit(amount=1))
         town.store.restore(before)
         asked = asyncio.ensure_future(town.router.ask(ann, Deposit(amount=1)))
-        await asyncio.sleep(0.1)
+        while not town.hosts["h0"].refusing:
+            await asyncio.sleep(0.01)
         asked.cancel()
         assert "back in time" in town.hosts["h0"].refusing
         assert town.hosts["h0"].cell_of(ann) not in town.hosts["h0"].cells
