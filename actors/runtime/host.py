@@ -276,13 +276,16 @@ class HostCore:
         excess = total - self.limits.resident_actors_max
         gone = 0
         for owned in self.cells.values():
-            for home, resident in list(owned.residents.items()):
+            idle = []
+            for home, resident in owned.residents.items():  # least recently used first: mostly the first one ends it
                 if resident.last_used > before and gone >= excess:
                     break
                 if resident.loading or resident.pending or resident.part or self.notices.watched(home):
                     continue
-                del owned.residents[home]
+                idle.append(home)
                 gone += 1
+            for home in idle:
+                del owned.residents[home]
         return gone
 
     def status(self) -> dict[str, Any]:

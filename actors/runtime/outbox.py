@@ -50,7 +50,9 @@ class Outbox:
         """Start what may leave: called when effects come up, when one comes back, and with every poll of the due
         index, since a lease may be lost and found again."""
         host = self._host
-        while self._held and self.effects_in_flight < host.limits.effects_in_flight_max and host.lease.valid():
+        if not self._held or not host.lease.valid():
+            return
+        while self._held and self.effects_in_flight < host.limits.effects_in_flight_max:
             effect = self._held.popleft()
             if host.owned(host.home_of(effect.reply_to)) is None:
                 continue  # its cell has moved; the new owner asks again

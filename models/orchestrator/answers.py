@@ -37,8 +37,10 @@ the card is no more (https://docs.stripe.com/error-codes, https://docs.stripe.co
 
 
 def _tell(saga: Saga, *commands: Command) -> tuple[Send, ...]:
+    if not commands:
+        return ()
     order = Address("order", saga.learnt["order"])
-    return tuple(Send(order, command) for command in commands)
+    return tuple([Send(order, command) for command in commands])
 
 
 def _settle(saga: Saga, intent: Intent, *commands: Command) -> Accepted:

@@ -135,6 +135,8 @@ def _learnt(order: Order, saga: Saga) -> dict[str, str]:
 def _keys(saga: Saga, steps: Plan) -> dict[str, Any]:
     """The intended steps under their keys: a name that had an attempt before gets the next one. Of names that were
     settled only those of reversals can be wanted again (a debt is collected under the name of what became a debt)."""
+    if not steps.intended:
+        return {}
     before = [key for key in saga.noted if key.startswith("reverse:")]
     before += [intent.key for intent in steps.dropped]
     if not before and not saga.attempts:

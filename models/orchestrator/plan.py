@@ -10,7 +10,7 @@ from models.decision import Millis
 from models.orchestrator.messages import Params
 from models.orchestrator.state import Intent, Saga
 from models.orchestrator.tables import COLLECT_EVERY_MS, HOLD_MARGIN_MS
-from models.order.state import PLATFORM, Consignment, Order, Return, withheld
+from models.order.state import PLATFORM, Consignment, Order, PaidOut, Return, withheld
 
 SOLD = frozenset({"confirmed", "in_production", "cancellation_requested", "dispatched", "delivered"})
 """A consignment whose reserved stock is sold."""
@@ -65,17 +65,18 @@ def plan(order: Order, saga: Saga, at: Millis) -> Plan:
 
 
 def _task(steps: Plan, consignment: Consignment) -> None:
+    status = consignment.status
+    if status == "pending":
+        return
     offer = f"offer:{consignment.number}"
     to: Params = {"supplier": consignment.supplier}
-    if consignment.status == "pending":
-        return
-    if consignment.status == "offered":
+    if status == "offered":
         steps.want(offer, to)
-    elif consignment.live or consignment.status == "rejected":
+    elif consignment.live or status == "rejected":
         intent = steps.under_way(offer)
         if intent is not None:
             steps.overtaken.append(intent)  # the supplier has answered the order itself
-        if consignment.status == "delivered":
+        if status == "delivered":
             steps.want(f"close:{consignment.number}", to)
         elif not consignment.live:
             steps.want(f"withdraw:{consignment.number}", to)  # what is turned down costs no capacity
@@ -145,17 +146,20 @@ def _restock(steps: Plan, order: Order, found: Return) -> None:
 
 def _payment(steps: Plan, order: Order) -> None:
     payment = order.payment
-    authorise: Params = {"amount": order.amount, "payment_method": order.payment_method}
     if payment.status == "pending":
-        steps.want("authorise:pi", authorise)
+        steps.want("authorise:pi", _authorisation(order))
     elif payment.status == "capturing":
         steps.want("capture:pi", {"amount": payment.amount})
     elif payment.status == "voiding":
-        steps.want("void:pi", authorise if payment.unsure else {})
+        steps.want("void:pi", _authorisation(order) if payment.unsure else {})
     elif payment.status == "voided":
         intent = steps.under_way("void:pi")
         if intent is not None:
             steps.overtaken.append(intent)  # a webhook was faster
+
+
+def _authorisation(order: Order) -> Params:
+    return {"amount": order.amount, "payment_method": order.payment_method}
 
 
 def _refunds(steps: Plan, order: Order) -> None:
@@ -176,6 +180,9 @@ def _payouts(steps: Plan, order: Order, consignment: Consignment, at: Millis) ->
     quiet = consignment.live and not order.refunds and not order.disputes
     held = consignment.returned if quiet else withheld(order, consignment)  # quiet: nothing was returned, all zeros
     settled = quiet or not steps.saga.intents  # whoever is paid in full needs no second look
+    made: dict[int, list[PaidOut]] = {}
+    for each in consignment.transfers:
+        made.setdefault(each.party, []).append(each)
     for index, party in enumerate(consignment.parties):
         if not party.account or party.role == PLATFORM:
             continue
@@ -185,7 +192,7 @@ def _payouts(steps: Plan, order: Order, consignment: Consignment, at: Millis) ->
         if settled and not to_pay:
             continue
         place = f"{consignment.number}-{index}"
-        transfer = f"transfer:{place}-{_transfers_to(consignment, index) + 1}"
+        transfer = f"transfer:{place}-{len(made.get(index, ())) + 1}"
         intent = steps.under_way(transfer)
         if intent is not None and steps.replaceable(intent) and intent.params["amount"] != to_pay:
             steps.drop(transfer)
@@ -195,18 +202,15 @@ def _payouts(steps: Plan, order: Order, consignment: Consignment, at: Millis) ->
             to: Params = {"amount": to_pay, "destination": party.account, "party": f"{party.role}:{party.name}"}
             steps.intended[transfer] = to
         elif paid > due:
-            _take_back(steps, consignment, index, at)
+            _take_back(steps, consignment, index, made[index], at)
 
 
-def _transfers_to(consignment: Consignment, party: int) -> int:
-    return sum([transfer.party == party for transfer in consignment.transfers]) if consignment.transfers else 0
-
-
-def _take_back(steps: Plan, consignment: Consignment, party: int, at: Millis) -> None:
+def _take_back(steps: Plan, consignment: Consignment, party: int, made: list[PaidOut], at: Millis) -> None:
     """Reverse what a party has been paid too much, newest transfer first. What it could not give back is its debt,
     and is tried again at long intervals."""
     place = f"{consignment.number}-{party}"
-    if any(name.startswith(f"reverse:{place}-") for name in steps.saga.intents):
+    name = f"reverse:{place}-{sum(transfer.reversed for transfer in made)}"  # so far: the same until it is recorded
+    if name in steps.saga.intents:
         return
     debt = consignment.debts[party]
     amount = consignment.overpaid(party) - debt
@@ -214,11 +218,9 @@ def _take_back(steps: Plan, consignment: Consignment, party: int, at: Millis) ->
         if steps.saga.timers.get(f"collect:{place}", at + 1) > at:
             return
         amount = debt
-    own = [transfer for transfer in consignment.transfers if transfer.party == party]
-    source = next(transfer for transfer in reversed(own) if transfer.amount > transfer.reversed)
+    source = next(transfer for transfer in reversed(made) if transfer.amount > transfer.reversed)
     amount = min(amount, source.amount - source.reversed)
-    so_far = sum(transfer.reversed for transfer in own)
-    steps.intended[f"reverse:{place}-{so_far}"] = {"amount": amount, "transfer": source.id}
+    steps.intended[name] = {"amount": amount, "transfer": source.id}
 
 
 def timers(order: Order, saga: Saga, at: Millis) -> dict[str, Millis]:

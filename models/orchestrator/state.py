@@ -17,9 +17,12 @@ from models.record import changed, dataclass
 class Intent:
     """Something that has to happen, journalled before it is asked for.
 
+    name:     `step:object`. key: `step:object:attempt`; both written out, since every answer is looked up by them.
     since:    when it was first intended. tries, again_at, waiting, unsure, lookup: see `SagaRetrying`.
     """
 
+    name: str
+    key: str
     step: str
     object: str
     attempt: int
@@ -30,14 +33,6 @@ class Intent:
     waiting: bool = False
     unsure: bool = False
     lookup: bool = False
-
-    @property
-    def name(self) -> str:
-        return f"{self.step}:{self.object}"
-
-    @property
-    def key(self) -> str:
-        return f"{self.step}:{self.object}:{self.attempt}"
 
 
 @dataclass(frozen=True)
@@ -72,7 +67,7 @@ def attempt_of(key: str) -> int:
 
 def _intent(key: str, params: Params, at: Millis) -> Intent:
     step, object_, attempt = key.split(":")
-    return Intent(step, object_, int(attempt), params, at, at + STEPS[step].patience_ms)
+    return Intent(name_of(key), key, step, object_, int(attempt), params, at, at + STEPS[step].patience_ms)
 
 
 def patience(step: str, key: str, tries: int) -> int:
@@ -132,7 +127,8 @@ def _advanced(saga: Saga, event: SagaAdvanced) -> Saga:
         intents.pop(name_of(key), None)
         attempts = {**attempts, name_of(key): attempt_of(key)}
     for key, params in event.intended.items():
-        intents[name_of(key)] = _intent(key, params, event.at)
+        intent = _intent(key, params, event.at)
+        intents[intent.name] = intent
     if results:
         results = {name: result for name, result in results.items() if name in intents}
     if remembered:
@@ -155,9 +151,11 @@ def _advanced(saga: Saga, event: SagaAdvanced) -> Saga:
 def _retrying(saga: Saga, event: SagaRetrying) -> Saga:
     name = name_of(event.key)
     intent = saga.intents[name]
+    attempt = intent.attempt + event.fresh
     intent = changed(
         intent,
-        attempt=intent.attempt + event.fresh,
+        key=f"{name}:{attempt}",
+        attempt=attempt,
         since=event.at if event.fresh else intent.since,
         tries=event.tries,
         again_at=event.again_at,
