@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
+from heapq import heapify, heappop, heappush, heapreplace
 
 WHOLE_BPS = 10_000
 
@@ -47,21 +49,36 @@ def returned(shares: Sequence[int], refunded: int) -> tuple[int, ...]:
     never gets back what an earlier refund took from it. The reversal for one refund is the difference of two calls.
     Raises ValueError unless 0 <= refunded <= sum(shares).
     """
+    return _returned(tuple(shares), refunded)
+
+
+@lru_cache(maxsize=1024)
+def _returned(shares: tuple[int, ...], refunded: int) -> tuple[int, ...]:
+    """Remembered, because while a refund is under way its order asks the same again in every turn."""
     captured = sum(shares)
     if not 0 <= refunded <= captured:
         raise ValueError(f"cannot return {refunded} of {captured}")
     if captured == 0:
         return (0,) * len(shares)
     back = [max(0, _ceil_div(2 * share * refunded - captured, 2 * captured)) for share in shares]
-    parties = range(len(shares))
-    while sum(back) < refunded:
+    short = refunded - sum(back)
+    if short > 0:
         # The largest quotient takes the next unit; the lowest index on ties.
-        i = max(parties, key=lambda i: (Fraction(shares[i], 2 * back[i] + 1), -i))
-        back[i] += 1
-    while sum(back) > refunded:
+        takers = [(-Fraction(share, 2 * back[i] + 1), i) for i, share in enumerate(shares)]
+        heapify(takers)
+        for _ in range(short):
+            i = takers[0][1]
+            back[i] += 1
+            heapreplace(takers, (-Fraction(shares[i], 2 * back[i] + 1), i))
+    elif short < 0:
         # The smallest quotient that has a unit gives one up; the highest index on ties.
-        i = min((i for i in parties if back[i]), key=lambda i: (Fraction(shares[i], 2 * back[i] - 1), -i))
-        back[i] -= 1
+        givers = [(Fraction(share, 2 * back[i] - 1), -i) for i, share in enumerate(shares) if back[i]]
+        heapify(givers)
+        for _ in range(-short):
+            i = -heappop(givers)[1]
+            back[i] -= 1
+            if back[i]:
+                heappush(givers, (Fraction(shares[i], 2 * back[i] - 1), -i))
     return tuple(back)
 
 

@@ -435,6 +435,22 @@ def test_a_transfer_that_is_refused_needs_a_person_and_is_tried_until_it_succeed
     assert world.order.consignments[0].paid == (250, 1500, 625, 0)
 
 
+def test_a_refund_touches_each_of_many_parties_once() -> None:
+    """One consignment, a hundred brands: what a turn looks at grows with the order, not with its square."""
+    lines = [a_line("n1", 1, 1000 + number, f"b{number}") for number in range(100)]
+    accounts = {f"brand:b{number}": f"acct_{number}" for number in range(100)} | {"supplier:north": "acct_north"}
+    world = a_world(n1=200)
+    placed(world, *lines, accounts=accounts)
+    amount = world.order.amount
+    for part, number in ((amount // 3, 1), (amount - amount // 3, 2)):
+        refund(world, part, number)
+        world.pump()
+    assert len(asked(world, Transfer)) == 101
+    assert len(asked(world, Reverse)) == len({r.key for r in asked(world, Reverse)}) == 202
+    assert sum(r.amount for r in asked(world, Reverse)) == sum(t[2] for t in world.bank.transfers.values())
+    assert world.saga.intents == {}
+
+
 def test_a_refund_that_is_owed_is_tried_until_it_succeeds() -> None:
     world = a_confirmed_order(a_line("n1"))
     world.bank.script["refund"] = [No("balance_insufficient")] * 3

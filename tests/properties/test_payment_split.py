@@ -1,5 +1,6 @@
 """The arithmetic of shares and refunds holds for every amount, not only for the ones we thought of."""
 
+from fractions import Fraction
 from itertools import pairwise
 
 import pytest
@@ -61,6 +62,18 @@ def test_each_further_unit_comes_from_exactly_one_party(shares):
     assert steps[-1] == tuple(shares)
     for old, new in pairwise(steps):
         assert sorted(n - o for o, n in zip(old, new, strict=True)) == [0] * (len(shares) - 1) + [1]
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=9), st.data())
+def test_what_is_returned_is_the_rule_of_the_design_to_the_letter(shares, data):
+    captured, parties = sum(shares), range(len(shares))
+    refund = data.draw(st.integers(0, captured))
+    t = [max(0, -((captured - 2 * share * refund) // (2 * captured))) if captured else 0 for share in shares]
+    while sum(t) < refund:
+        t[max(parties, key=lambda i: (Fraction(shares[i], 2 * t[i] + 1), -i))] += 1
+    while sum(t) > refund:
+        t[min((i for i in parties if t[i]), key=lambda i: (Fraction(shares[i], 2 * t[i] - 1), -i))] -= 1
+    assert returned(shares, refund) == tuple(t)
 
 
 def test_the_shares_of_the_design_on_which_largest_remainder_fails():
