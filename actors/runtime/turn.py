@@ -133,11 +133,13 @@ def _snapshot_if_due(member: Member, appending: Appending) -> None:
 
 
 def answered_before(resident: Resident, envelope: Envelope, memory_ms: int, now: Millis) -> Remembered | None:
-    """The memory of an earlier answer to this command id, if it is younger than `memory_ms`."""
+    """The memory of an earlier answer to this command id, if it is younger than `memory_ms`. Older ones are forgotten,
+    lest an actor that lives for years takes them all along in every snapshot."""
     for member in resident.members.values():
-        remembered = member.answered.get(envelope.command_id)
-        if remembered is not None:
-            if now - remembered.at <= memory_ms:
-                return remembered
-            del member.answered[envelope.command_id]
+        answered = member.answered
+        while answered and now - answered[oldest := next(iter(answered))].at > memory_ms:
+            del answered[oldest]
+        remembered = answered.get(envelope.command_id)
+        if remembered is not None and now - remembered.at <= memory_ms:
+            return remembered
     return None

@@ -129,6 +129,21 @@ def test_a_command_id_is_answered_once_and_remembered_across_owners() -> None:
     in_town(story)
 
 
+def test_answered_command_ids_are_forgotten_after_a_day_by_actors_that_live_for_years() -> None:
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann", 5)
+        for day in range(12):
+            await town.router.ask(ann, Deposit(amount=1), command_id=f"k{day}", digest="d")
+            town.now += 25 * 3_600_000
+        (record,) = await town.journal().load(Cell(town.hosts["h0"].cell_of(ann).shard), [ann])
+        assert record.snapshot is not None
+        assert len(json.loads(record.snapshot)["answered"]) == 1
+        again = await town.router.ask(ann, Deposit(amount=1), command_id="k11", digest="other")
+        assert again.status is Status.OK
+
+    in_town(story)
+
+
 def test_of_two_commands_for_the_same_version_one_is_stale() -> None:
     async def story(town: Town) -> None:
         ann = await opened(town, "ann", 5)
