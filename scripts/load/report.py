@@ -26,10 +26,10 @@ body { margin: 0 auto; max-width: 1360px; padding: 28px; background: var(--page)
   font: 15px/1.5 system-ui, sans-serif; }
 h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 16px; margin: 0 0 10px; }
 .sub { color: var(--faint); margin: 0 0 22px; }
-.tiles, .plots { display: grid; gap: 16px; } .tiles { grid-template-columns: repeat(auto-fit, minmax(180px, 1fr)); }
+.tiles, .plots { display: grid; gap: 16px; } .tiles { grid-template-columns: repeat(auto-fit, minmax(165px, 1fr)); }
 .plots { grid-template-columns: repeat(auto-fit, minmax(480px, 1fr)); margin-top: 16px; }
 section, .tile { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 16px; }
-.tile b { display: block; font-size: 26px; font-weight: 650; } .tile span { color: var(--faint); }
+.tile b { display: block; font-size: 22px; white-space: nowrap; font-weight: 650; } .tile span { color: var(--faint); }
 .good b { color: #2e9e5b; } .bad b { color: #d1495b; }
 svg { width: 100%; height: auto; display: block; } svg text { font-size: 11px; fill: var(--faint); }
 .grid { stroke: var(--line); } .line { fill: none; stroke-width: 1.8; stroke-linejoin: round; }
@@ -110,18 +110,18 @@ def _plots(measured: Measured) -> Iterable[tuple[str, str, str]]:
     }
     drawn = svg.lines(distribution, x_label="share of orders", y_label="ms", logarithmic=True, x_ticks=NINES)
     yield "Latency by percentile", drawn, "Each step to the right leaves a tenth of the orders: the slow ones."
-    total = measured.total
-    outcomes = {
-        "confirmed": total.confirmed, **total.cancelled, "not ended": measured.lost(),
-        **{f"refused {status}": count for status, count in total.refused.items()},
-    }  # fmt: skip
-    yield "Outcomes", svg.bar(outcomes, ""), ""
     queues = {
         "in flight": _over(intervals, lambda i: i.in_flight),
         "waiting in hosts": _over([i for i in intervals if i.queued >= 0], lambda i: i.queued),
         "actors with something under way": _over([i for i in intervals if i.pending >= 0], lambda i: i.pending),
     }
     yield "Queues", svg.lines(queues, x_label=time, y_label="orders, commands, actors"), ""
+    total = measured.total
+    outcomes = {
+        "confirmed": total.confirmed, **total.cancelled, "not ended": measured.lost(),
+        **{f"refused {status}": count for status, count in total.refused.items()},
+    }  # fmt: skip
+    yield "Outcomes", svg.bar(outcomes, ""), ""
     yield (
         "CPU per order by process",
         svg.bar(measured.cpu_ms_per_order(), " ms"),
