@@ -10,8 +10,9 @@ from zlib import crc32
 
 import orjson
 
-from actors.runtime.envelope import Overloaded, Reply, Status, Unanswered
-from actors.runtime.ports import Guard
+from actors.runtime.codec import decode_answers, encode_batch, encode_item
+from actors.runtime.envelope import Envelope, Overloaded, Read, Reply, Status, Unanswered
+from actors.runtime.ports import Guard, HostUnavailable
 from actors.runtime.router import Router
 from models.decision import Address, Command, Millis
 from models.identity import order_id
@@ -22,6 +23,7 @@ from scripts.simulation.trace import Trace
 
 GUARD_TTL_MS = 24 * 3600 * 1000
 PATIENCE_ATTEMPTS_MAX = 400
+PEEK_S = 1.0
 
 
 class Impatient(Exception):
@@ -101,6 +103,23 @@ class Client:
         if reply.status is Status.ABSENT:
             raise Vanished(f"{to} is not there")
         return orjson.loads(reply.body)
+
+    async def peek(self, to: Address) -> None:
+        """Ask any host for an actor's view, as a router with an outdated placement does: whoever answers must know all
+        that was stored when it was asked."""
+        if not self._cluster.hosts:
+            return
+        host = self._random.choice(list(self._cluster.hosts))
+        least = self._stored(to)
+        item = encode_item(Envelope(to, Read(), self._now() + int(1000 * PEEK_S)))
+        try:
+            async with asyncio.timeout(PEEK_S):
+                data = await self._cluster.network.deliver(host, encode_batch("peek", False, [item]))
+        except (HostUnavailable, TimeoutError):
+            return
+        reply = decode_answers(data).replies[0]
+        if reply is not None and reply.status is Status.OK:
+            self._seen(to, least, reply)
 
     async def place(self, key: str, order: PlaceOrder, watch_s: float | None = None) -> str | None:
         """Post an order and give back the id in the answer; None if there was no answer and, without a key, no way to

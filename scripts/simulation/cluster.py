@@ -77,6 +77,7 @@ class Cluster:
         self._random = random
         self._trace = trace
         self._clock = clock
+        self.network = system.network
         self._system = system
         self._skew_ms = skew_ms
         self._dedicated: dict[str, Cell] = {}  # hosts that the director has ordered, and that are kept up

@@ -18,8 +18,8 @@ from scripts.simulation.trace import Trace
 from scripts.simulation.virtual_loop import Process, VirtualLoop
 
 CLOSED_S = 0.05  # until a closed connection is noticed
-HEARTBEAT_S = 1.0
-SILENCE_S = 2.0
+HEARTBEAT_S = 0.5
+SILENCE_S = 1.2
 
 
 class Reporter(Protocol):
@@ -75,6 +75,7 @@ class Control:
         self._hosts: dict[str, Reporter] = {}
         self._heard: dict[str, float] = {}
         self._owners: dict[str, str] = {}  # host -> the incarnation that has joined this director
+        self._anew: set[str] = set()  # hosts whose connection begins anew
 
     # --- the director's own life --------------------------------------------------------------------------------------
 
@@ -121,7 +122,8 @@ class Control:
             return
         self._hosts[host.name] = host
         self._heard[host.name] = self._loop.time()
-        if self._owners.get(host.name) != host.owner:
+        if self._owners.get(host.name) != host.owner or host.name in self._anew:
+            self._anew.discard(host.name)
             self._owners[host.name] = host.owner
             self._trace.note("joined", host.owner)
             owned = sorted(host.owned())
@@ -144,8 +146,8 @@ class Control:
 
     def reset(self, host: Reporter) -> None:
         """The connection was cut, and comes up again: both sides begin anew."""
-        self._owners.pop(host.name, None)
         if host.name in self._hosts:
+            self._anew.add(host.name)
             self._tell(host.name, host.link_down)
 
     def closed(self, host: Reporter) -> None:

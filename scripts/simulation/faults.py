@@ -139,13 +139,14 @@ class Chaos:
         self._after(*self._random.choice(((0.05, 1.0), (5.0, 14.0))), process.proceed)
 
     def _cut(self) -> None:
-        """A host loses the disk and the director, and clients still reach it."""
+        """A host loses the disk and the director, and clients still reach it. One at a time: two who are cut off leave
+        nobody to take over."""
         name = self._some_host()
-        if name is None or self._cluster.hosts[name].process.cut:
+        if name is None or any(host.process.cut for host in self._cluster.hosts.values()):
             return
         host = self._cluster.hosts[name]
         host.process.cut = True
-        self._after(4.0, 12.0, lambda: self._mend(host))
+        self._after(5.0, 18.0, lambda: self._mend(host))
 
     def _mend(self, host: SimulatedHost) -> None:
         if host.process.cut:

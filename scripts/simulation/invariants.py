@@ -20,6 +20,7 @@ from scripts.simulation.scenario import Scenario
 
 SOON_MS = 3600_000
 DAY_MS = 86_400_000
+PATIENCE_S = 60
 
 
 class Evidence(NamedTuple):
@@ -287,6 +288,20 @@ def _rest(evidence: Evidence, books: dict[str, OrderBook]) -> Iterator[str]:
     for events in evidence.history.kind("parking").values():
         for happened in events:
             yield f"A10: parked: {happened.fields.get('parked')}"
+
+
+def forgotten(evidence: Evidence) -> list[str]:
+    """Intents that count as under way while nothing in the world is: nobody will ask again before they are overdue."""
+    return [
+        f"A10: {resident.home.id} waits for {name}, which nobody is doing"
+        for host in evidence.hosts
+        for owned in host.core.cells.values()
+        for resident in owned.residents.values()
+        if "orchestrator" in resident.members and not owned.unproven
+        for saga in [resident.members["orchestrator"].state]
+        for name, intent in saga.intents.items()
+        if not intent.waiting and name not in saga.results and intent.again_at > evidence.now + 1000 * PATIENCE_S
+    ]
 
 
 def pending(store: MemoryStore, now: Millis) -> list[tuple[Address, Any]]:

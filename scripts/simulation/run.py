@@ -20,7 +20,7 @@ from scripts.simulation.client import Client, Impatient, Receipts, Vanished
 from scripts.simulation.clock import WallClock
 from scripts.simulation.cluster import Cluster
 from scripts.simulation.disk import Disk
-from scripts.simulation.faults import Chaos, fault_plan
+from scripts.simulation.faults import Chaos, FaultPlan, fault_plan
 from scripts.simulation.history import History
 from scripts.simulation.host import System
 from scripts.simulation.network import Network
@@ -38,6 +38,9 @@ LATEST_S = 15.0
 
 STILL_S = 4.0
 """When nothing has happened for so long, and something is left, it waits for its time."""
+
+LONG_S = 60.0
+"""Waiting longer than this is looked into: it must be on purpose."""
 
 REST_S_MAX = 900.0
 """Virtual seconds that a healed world gets to come to rest."""
@@ -63,15 +66,16 @@ class Verdict:
         return not self.violations
 
 
-def simulate(seed: int, *, keep_trace: bool = False) -> Verdict:
-    """Run one seed to its end. Deterministic: neither the machine, nor the time, nor the hash seed matters."""
+def simulate(seed: int, *, faults: FaultPlan | None = None, keep_trace: bool = False) -> Verdict:
+    """Run one seed to its end, with `faults` instead of those it would draw. Deterministic: neither the machine, nor
+    the time, nor the hash seed matters."""
     collecting = gc.isenabled()
     gc.disable()  # when destructors run must not depend on what ran before
     muted = _mute()
     loop = VirtualLoop(ROUNDS_MAX)
     asyncio.set_event_loop(loop)
     try:
-        world = _World(loop, seed, keep_trace)
+        world = _World(loop, seed, faults, keep_trace)
         try:
             loop.run_until_complete(world.run())
         except (Stalled, Endless) as error:
@@ -104,7 +108,7 @@ def _mute() -> Callable[[], None]:
 class _World:
     """Everything of one run, wired."""
 
-    def __init__(self, loop: VirtualLoop, seed: int, keep_trace: bool) -> None:
+    def __init__(self, loop: VirtualLoop, seed: int, faults: FaultPlan | None, keep_trace: bool) -> None:
         def random(part: str) -> Random:
             return Random(f"{seed}/{part}")
 
@@ -147,7 +151,7 @@ class _World:
             loop,
             random("faults"),
             self.trace,
-            fault_plan(random("plan")),
+            faults or fault_plan(random("plan")),
             cluster=self.cluster,
             disk=self.disk,
             clock=self.clock,
@@ -221,11 +225,17 @@ class _World:
             now = (sum(map(len, self.history.of.values())), len(left), self.webhooks.open)
             if now != before:
                 before, still_since_s = now, self._loop.time()
-            elif not left and self._loop.time() - still_since_s >= LATEST_S:
+                continue
+            still_s = self._loop.time() - still_since_s
+            wait_s = (min(due.at for _, due in left) - self.clock.now()) / 1000 if left else LONG_S
+            if still_s < (STILL_S if wait_s < LONG_S else LATEST_S):
+                continue
+            if not left:
                 return True
-            elif left and self._loop.time() - still_since_s >= STILL_S:
-                self.clock.jump(max(0.0, (min(due.at for _, due in left) - self.clock.now()) / 1000))
-                still_since_s = self._loop.time()
+            if wait_s >= LONG_S:
+                self.problems += invariants.forgotten(self._evidence())
+            self.clock.jump(max(0.0, wait_s))
+            still_since_s = self._loop.time()
         return False
 
     def _evidence(self) -> invariants.Evidence:

@@ -65,13 +65,15 @@ def scenario(random: Random) -> Scenario:
         hosts=random.randint(1, 3),
         gateways=random.randint(1, 2),
         shards=random.choice((2, 4, 4, 6)),
-        dedicated=random.choice((frozenset(), frozenset(), frozenset(), hot, frozenset({"supplier"}), frozenset({"order"}))),
+        dedicated=random.choice(
+            (frozenset(), frozenset(), frozenset(), hot, frozenset({"supplier"}), frozenset({"order"}))
+        ),
         skew_ms=random.choice((0, 0, 400)),
         wire_s=random.choice((0.001, 0.001, 0.05, 0.4)),
         flaky=random.choice((0.0, 0.0, 0.005, 0.03)),
         limits=_limits(random),
         orders=random.randint(6, 24),
-        storm_s=random.uniform(6.0, 25.0),
+        storm_s=random.uniform(8.0, 26.0),
         suppliers=suppliers,
         diligence={"south": random.uniform(0.7, 1.0), "west": random.choice((0.0, 0.5))},
         products=products,
@@ -85,8 +87,11 @@ def _limits(random: Random) -> Limits:
     def bound(usual: int, tiny: int) -> int:
         return tiny if random.random() < 0.15 else usual
 
+    lease_s = random.choice((5.0, 1.5))
     return replace(
         LIMITS,
+        lease_lost_s=lease_s,
+        lease_renew_s=lease_s / 4,
         due_poll_s=1.0,
         router_sweep_s=1.0,
         call_timeout_s=6.0,

@@ -32,6 +32,7 @@ class People:
         self._random = random
         self._plan = plan
         self._requests = 0
+        self._orders: list[Address] = []
 
     # --- before the storm ---------------------------------------------------------------------------------------------
 
@@ -69,12 +70,14 @@ class People:
             )
 
     async def _audit(self) -> None:
-        """Somebody who looks at stock all the time, through whichever gateway answers: SKUs change most often, so old
-        answers show there first."""
+        """Somebody who looks at everything all the time, at whichever host will answer."""
         until_s = asyncio.get_running_loop().time() + self._plan.storm_s
         while asyncio.get_running_loop().time() < until_s:
-            await self._client.read(Address("sku", self._random.choice(self._plan.products).sku))
-            await asyncio.sleep(self._random.uniform(0.1, 0.9))
+            at = Address("sku", self._random.choice(self._plan.products).sku)
+            if self._orders and self._random.random() < 0.8:
+                at = self._random.choice(self._orders[-6:])
+            await self._client.peek(at)
+            await asyncio.sleep(self._random.uniform(0.05, 0.5))
 
     async def _deliver_stock(self, after_s: float) -> None:
         await asyncio.sleep(after_s)
@@ -102,6 +105,7 @@ class People:
             acts.append(self._dispute)
         if random.random() < 0.3:
             acts.append(self._watch)
+        self._orders.append(Address("order", id_))
         await asyncio.gather(*(act(Address("order", id_)) for act in acts))
         if key and random.random() < 0.2:
             await self._client.place(key, placing)

@@ -27,6 +27,7 @@ from models.record import changed
 from models.sku import machine as sku
 from models.sku.messages import ReleaseReservation, Reserve, StockReserved
 from models.supplier import machine as supplier
+from scripts.simulation.faults import FaultPlan
 from scripts.simulation.run import simulate
 
 SEEDS_MAX = 60
@@ -116,7 +117,7 @@ def failed_commits_taken_for_stored(patch: Patch) -> None:
 
 
 def reads_without_a_lease(patch: Patch) -> None:
-    """A host that was paused or cut off answers from its old memory."""
+    """A host that was cut off answers from its old memory."""
     patch.setattr(Lease, "valid", lambda _self: True)
     patch.setattr(OwnedCell, "prove", lambda _self: None)
 
@@ -139,6 +140,12 @@ def nobody_resumes(patch: Patch) -> None:
 
     patch.setattr(Redrive, "resume", nothing)
     patch.setattr(Redrive, "_poll", nothing)
+
+
+def memory_lost_in_silence(patch: Patch) -> None:
+    """A turn that raises costs an actor what it has gathered, and nobody asks for it again."""
+    reload = HostCore.reload
+    patch.setattr(HostCore, "reload", lambda self, address, *, resume: reload(self, address, resume=False))
 
 
 def lost_cells_kept(patch: Patch) -> None:
@@ -192,6 +199,9 @@ def capacity_ignored(patch: Patch) -> None:
     patch.setattr(supplier, "taken_on", lambda _state, _day: 0)
 
 
+CUTS = FaultPlan(("cut",), 6.0)
+"""Stale memory shows only while a host is cut off that others still reach: nothing else must get in the way."""
+
 MUTANTS: tuple[tuple[Callable[[Patch], None], str], ...] = (
     (journal_without_fencing, "A"),
     (journal_that_appends_twice, "A"),
@@ -202,6 +212,7 @@ MUTANTS: tuple[tuple[Callable[[Patch], None], str], ...] = (
     (command_ids_forgotten, "A8:"),
     (guards_ignored, "A1:"),
     (nobody_resumes, "A10:"),
+    (memory_lost_in_silence, "A10:"),
     (lost_cells_kept, "A"),
     (stock_never_released, "A"),
     (stock_reserved_twice, "A3:"),
@@ -215,7 +226,7 @@ MUTANTS: tuple[tuple[Callable[[Patch], None], str], ...] = (
 def test_a_planted_bug_is_found(plant: Callable[[Patch], None], invariant: str, monkeypatch: Patch) -> None:
     plant(monkeypatch)
     for seed in range(SEEDS_MAX):
-        verdict = simulate(seed)
+        verdict = simulate(seed, faults=CUTS if plant is reads_without_a_lease else None)
         found = [violation for violation in verdict.violations if violation.startswith(invariant)]
         if found:
             print(f"{plant.__name__}: seed {seed}: {found[0]}")
