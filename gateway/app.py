@@ -20,6 +20,7 @@ from gateway.routers import (
     keys,
     operations,
     order_actions,
+    order_lists,
     orders,
     parked,
     parties,
@@ -29,7 +30,9 @@ from gateway.routers import (
 )
 from gateway.services import Services
 
-ROUTERS = (orders, batch, order_actions, tasks, aftercare, products, parties, keys, stripe, operations, parked)
+ROUTERS = (
+    orders, batch, order_lists, order_actions, tasks, aftercare, products, parties, keys, stripe, operations, parked,
+)  # fmt: skip
 """In the order in which paths are matched: the busiest first."""
 
 

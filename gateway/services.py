@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from actors.runtime.envelope import Reply
 from actors.runtime.ports import Guard, Wall
+from actors.runtime.reading import OrderReader
 from gateway.limits import GATEWAY_LIMITS, GatewayLimits
 from models.decision import Address, Command
 from models.sealing import Sealer
@@ -65,6 +66,7 @@ class Services:
     sealer: personal data at rest. wall: the clock. random: n random bytes.
     metrics: where the gateway registers its own and what `/metrics` shows. stripe: None answers webhooks with 404.
     ready: '' when orders are accepted, else why not; without it, reading one actor decides.
+    orders: the read side, for lists; None answers them with 503.
     """
 
     router: Asks
@@ -76,3 +78,4 @@ class Services:
     metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
     stripe: StripeEvents | None = None
     ready: Ready | None = None
+    orders: OrderReader | None = None

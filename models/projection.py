@@ -44,6 +44,11 @@ def product_term(product: str) -> str:
     return f"product:{product}"
 
 
+def own_product_term(supplier: str, product: str) -> str:
+    """What a supplier finds its own lines by; other lines of the order are not its to know of."""
+    return f"product:{product}@{supplier}"
+
+
 def supplier_term(supplier: str) -> str:
     return f"supplier:{supplier}"
 
@@ -64,7 +69,9 @@ def terms(order: Order) -> set[str]:
     payment = order.payment
     ids = [payment.payment_intent, payment.charge, *(refund.stripe_id for refund in order.refunds)]
     for consignment in order.consignments:
-        found.add(supplier_term(consignment.supplier))
+        supplier = consignment.supplier
+        found.add(supplier_term(supplier))
+        found.update(own_product_term(supplier, order.lines[number - 1].product) for number in consignment.lines)
         ids += [transfer.id for transfer in consignment.transfers]
     found.update(stripe_term(stripe_id) for stripe_id in ids if stripe_id)
     return found

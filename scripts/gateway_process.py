@@ -16,6 +16,7 @@ import uvloop
 
 from actors.adapters import ray_cluster
 from actors.adapters.key_file import load_keys
+from actors.adapters.sqlalchemy_reading import SqlOrders
 from gateway import server
 from gateway.app import create
 from gateway.services import Services
@@ -27,17 +28,20 @@ async def serve(told: dict[str, Any]) -> None:
     """Listen only once the actors can be reached: until then other gateways on the port get the connections."""
     spec = told["spec"]
     keys = load_keys(os.environ, Path(told["master_key_file"]))
+    orders = SqlOrders(spec["database"])
     reach = Reach(spec, f"gateway-{told['number']}-{os.getpid()}")
     await reach.open()
     try:
         services = Services(
-            router=reach.router, shards=spec["shards"], sealer=keys.sealer(), wall=wall, stripe=stripe_events(spec)
+            router=reach.router, shards=spec["shards"], sealer=keys.sealer(), wall=wall, stripe=stripe_events(spec),
+            orders=orders,
         )
         app = create(services)
         spare_the_collector()
         await server.serve(server.listen(told["bind"], told["port"], shared=True), app)
     finally:
         await reach.close()
+        orders.close()
 
 
 def main() -> int:

@@ -111,3 +111,58 @@ class ReadModel(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+Place = tuple[Millis, str]
+"""Where an order stands in lists, newest first: when it was placed, and its id."""
+
+AllOf = tuple[frozenset[str], ...]
+"""Terms: of each set, the order has at least one."""
+
+
+@dataclass(frozen=True)
+class OrderQuery:
+    """A page of orders, newest first. What is empty or None does not matter.
+
+    after:    the place where the page before ended. id: this order only.
+    retailer: whose orders; asked: only orders with a task of this supplier.
+    status:   the headline; `refunded` also finds orders of which a part was refunded.
+    created_from, created_to: milliseconds, the second exclusive.
+    emails:   keyed digests, one of which the order has. any_of: one of these the order's terms meet.
+    """
+
+    limit: int
+    after: Place | None = None
+    id: str = ""
+    retailer: str = ""
+    asked: str = ""
+    status: str = ""
+    created_from: Millis | None = None
+    created_to: Millis | None = None
+    emails: frozenset[str] = frozenset()
+    any_of: tuple[AllOf, ...] = ()
+
+
+class Found(NamedTuple):
+    """An order on a page."""
+
+    place: Place
+    kept: Kept
+
+
+class OrderReader(Protocol):
+    """The read model, for gateways. Every method blocks, and may raise ReadModelUnavailable."""
+
+    def find(self, query: OrderQuery) -> Sequence[Found]:
+        """At most `query.limit` orders."""
+        ...
+
+    def retailers(self) -> Sequence[str]:
+        """Everybody who has ever placed an order."""
+        ...
+
+    def caught_up_at(self) -> Millis:
+        """Everything that had happened by then is in the rows; 0 before the first time."""
+        ...

@@ -291,6 +291,13 @@ class OwnOrder(Shown):
     version: int
 
 
+class Orders(Shown):
+    """A page of orders, newest first. `next_cursor` is null on the last page."""
+
+    data: list[Order] | list[OwnOrder]
+    next_cursor: str | None
+
+
 class Message(Shown):
     """`text` is null once the customer's data were erased."""
 

@@ -87,7 +87,7 @@ class Shop:
         self.payments = SimulatedPayments(lambda answer: PaymentAnswered(answer=answer), latency_ms=0, now=self.wall)
         self.host = HostCore(
             KINDS,
-            MemoryJournal(self.store, now=self.wall),
+            MemoryJournal(self.store, now=self.wall, stream_kinds=frozenset({"order"})),
             {"payments": self.payments},
             owner="host#1",
             shards=SHARDS,

@@ -31,6 +31,7 @@ PUT /v1/adoptions/{product}
 POST /v1/inventory/{sku}/receipts
 GET /v1/inventory/{sku}
 POST /v1/orders
+GET /v1/orders
 POST /v1/orders/batch
 GET /v1/orders/{id}
 POST /v1/orders/{id}/cancel

@@ -1,0 +1,96 @@
+"""Lists of orders, from the read side."""
+
+from __future__ import annotations
+
+from actors.order import KIND as ORDER
+from actors.runtime.codec import decode_snapshot
+from actors.runtime.envelope import Reply, Status
+from actors.runtime.reading import Found
+from gateway.auth import EVERYONE
+from gateway.endpoint import Answer, Call, Parameter, Routes
+from gateway.order_search import (
+    LIMIT_DEFAULT,
+    LIMIT_MAX,
+    Q_CHARS_MAX,
+    blocking,
+    cursor_of,
+    limit_of,
+    order_query,
+    reader_of,
+)
+from gateway.replies import json_answer
+from gateway.schemas.order_views import Orders
+from gateway.views import View, shown_order
+from models.order.tables import HEADLINES
+
+routes = Routes("Orders")
+
+TIME = {"type": "string", "examples": ["2026-11-22T21:00:00Z", "2026-11-22"]}
+FILTERS = (
+    Parameter(
+        "status",
+        "query",
+        "Orders of this status; `refunded` also finds those of which a part was refunded.",
+        {"type": "string", "enum": list(HEADLINES)},
+    ),
+    Parameter("supplier", "query", "Orders that this supplier has a part in.", {"type": "string"}),
+    Parameter("product", "query", "Orders with a line of this product.", {"type": "string"}),
+    Parameter("created_after", "query", "Placed then or later.", TIME),
+    Parameter("created_before", "query", "Placed earlier than that.", TIME),
+    Parameter("email", "query", "Orders of the customer with exactly this e-mail address.", {"type": "string"}),
+    Parameter(
+        "q",
+        "query",
+        "The id of an order or of something in it, an e-mail address, whole words of the customer's name, a product, "
+        "or one of Stripe's ids.",
+        {"type": "string", "maxLength": Q_CHARS_MAX},
+    ),
+    Parameter("retailer", "query", "Whose orders; of use to ops only.", {"type": "string"}),
+)
+PAGE = (
+    Parameter(
+        "limit",
+        "query",
+        "How many on a page.",
+        {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT},
+    ),
+    Parameter("cursor", "query", "The `next_cursor` of the page before.", {"type": "string"}),
+)
+
+
+@routes.add(
+    "GET",
+    "/v1/orders",
+    roles=EVERYONE,
+    answers={200: (Orders, "A page of orders, newest first; for a supplier its own parts of them.")},
+    problems=("invalid",),
+    parameters=(*FILTERS, *PAGE),
+)
+async def list_orders(call: Call) -> Answer:
+    """List orders, newest first.
+
+    All filters given must hold. The list follows the orders within about a second; one order is read as it is at this
+    moment. Walking the pages meets each order that was there at the start exactly once, whatever arrives meanwhile.
+    """
+    fields = call.query()
+    limit = limit_of(fields)
+    query = await order_query(call.gateway, call.principal, fields, limit + 1)
+    found = await blocking(reader_of(call.gateway).find, query)
+    page = found[:limit]
+    more = len(found) > limit
+    return json_answer(
+        200,
+        {
+            "data": [shown(call, one) for one in page],
+            "next_cursor": cursor_of(page[-1].place) if more else None,
+        },
+    )
+
+
+def shown(call: Call, found: Found) -> View:
+    """An order of the read side, as the caller may see it: exactly what its actor would answer."""
+    kept = found.kept
+    state, _ = decode_snapshot(ORDER, kept.snapshot)
+    view: View = ORDER.view(state)
+    reply = Reply(Status.OK, b"", kept.version, kept.data_key)
+    return shown_order(call.gateway.sealer, call.principal, view, reply)

@@ -1,0 +1,39 @@
+"""A shop with its read side: SQLite in a directory of the test's, filled by a projector whenever the test says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from actors.adapters.sqlalchemy_projection import SqlReadModel
+from actors.adapters.sqlalchemy_reading import SqlOrders
+from actors.order import KIND as ORDER
+from actors.runtime.local_journal import MemoryJournal
+from actors.runtime.projector import Projector
+from tests.gateway.shop import SHARDS, Shop
+
+
+class ReadSide:
+    """Follows one shop's orders."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._directory = TemporaryDirectory()
+        url = f"sqlite:///{Path(self._directory.name) / 'read.db'}"
+        self._model = SqlReadModel(url)
+        self._projector = Projector(ORDER, MemoryJournal(shop.store), self._model, shards=SHARDS, wall=shop.wall)
+        self.orders = SqlOrders(url)
+        shop.serve(orders=self.orders)
+
+    async def open(self) -> None:
+        await self._projector.prepare()
+        await self.follow()
+
+    async def follow(self) -> None:
+        """Take in everything that has happened so far."""
+        while await self._projector.round() or await self._projector.rebuild_page():
+            pass
+
+    def close(self) -> None:
+        self.orders.close()
+        self._model.close()
+        self._directory.cleanup()
