@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import orjson
 import pytest
@@ -284,7 +284,7 @@ def test_the_page_is_whole_and_needs_nothing_from_elsewhere(tmp_path: Path) -> N
     plots = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
     assert len(plots) == 8
     for plot in plots:
-        drawn = ElementTree.fromstring(plot)
+        drawn = ET.fromstring(plot)
         assert drawn.findall("polyline") or drawn.findall("rect")
         for line in drawn.findall("polyline"):
             points = [tuple(map(float, point.split(","))) for point in line.attrib["points"].split()]

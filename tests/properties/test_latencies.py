@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from hypothesis import given, settings
@@ -75,7 +76,7 @@ def test_a_schedule_has_every_order_once_and_never_goes_back(
 def test_a_constant_schedule_is_even(rate: float, seconds: float) -> None:
     times = list(Plan(duration_s=seconds, rate=rate).schedule())
     assert abs(len(times) - rate * seconds) <= 1 + rate / 100
-    assert all(abs((later - earlier) - 1 / rate) < 1e-6 for earlier, later in zip(times, times[1:], strict=False))
+    assert all(abs((later - earlier) - 1 / rate) < 1e-6 for earlier, later in itertools.pairwise(times))
 
 
 @unhurried
