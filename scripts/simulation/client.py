@@ -40,6 +40,7 @@ class Receipts:
     minted:  ids that a gateway has tried to place an order under -> the idempotency key ('' without).
     placed:  the order that was named in the answer, by key.
     applied: command ids that were answered OK -> (address, command).
+    matched: command ids -> the version that they named in `If-Match`.
     broken:  answers that contradict earlier ones.
     """
 
@@ -48,6 +49,7 @@ class Receipts:
         self.placed: dict[str, str] = {}
         self.unkeyed: list[str] = []
         self.applied: dict[str, tuple[Address, Command]] = {}
+        self.matched: dict[str, int] = {}
         self.broken: list[str] = []
 
 
@@ -76,15 +78,20 @@ class Client:
         self._shards = shards
         self._stored = stored
 
-    async def ask(self, to: Address, make: Callable[[], Command], command_id: str = "", digest: str = "") -> Reply:
+    async def ask(
+        self, to: Address, make: Callable[[], Command], command_id: str = "", digest: str = "", *, version: int = 0
+    ) -> Reply:
         """Send a command until there is an answer to it; `make` is called anew for every request, as a gateway does
-        that mints ids. Raises Impatient."""
+        that mints ids. `version` is what `If-Match` names. Raises Impatient."""
+
+        if version:
+            self.receipts.matched[command_id] = version
 
         async def once() -> Reply:
             command = make()
 
             async def call(router: Router) -> Reply:
-                return await router.ask(to, command, command_id=command_id, digest=digest)
+                return await router.ask(to, command, command_id=command_id, digest=digest, expected_version=version)
 
             reply = await self._cluster.request(call)
             if reply.status is Status.OK and command_id:
@@ -95,6 +102,10 @@ class Client:
 
     async def read(self, to: Address) -> Any:
         """The view of an actor that the client has reason to believe in. Raises Impatient and Vanished."""
+        return (await self.read_at(to))[0]
+
+    async def read_at(self, to: Address) -> tuple[Any, int]:
+        """The same, with its version."""
 
         async def once() -> Reply:
             return await self._cluster.request(lambda router: router.read(to))
@@ -102,7 +113,7 @@ class Client:
         reply = await self._until_answered(to, once)
         if reply.status is Status.ABSENT:
             raise Vanished(f"{to} is not there")
-        return orjson.loads(reply.body)
+        return orjson.loads(reply.body), reply.version
 
     async def peek(self, to: Address) -> None:
         """Ask any host for an actor's view, as a router with an outdated placement does: whoever answers must know all

@@ -13,7 +13,7 @@ from actors.runtime.local_journal import MemoryStore
 from models.decision import Address, Millis
 from scripts.simulation.bank import Bank, Hold
 from scripts.simulation.client import Receipts
-from scripts.simulation.history import History
+from scripts.simulation.history import Happened, History
 from scripts.simulation.host import SimulatedHost
 from scripts.simulation.order_book import OrderBook, Parcel
 from scripts.simulation.scenario import Scenario
@@ -240,6 +240,17 @@ def _answers(evidence: Evidence, books: dict[str, OrderBook]) -> Iterator[str]:
         for command_id, count in answered.items():
             if count > 1:
                 yield f"A8: {address} has answered {command_id} {count} times"
+        yield from _matches(address, events, evidence.receipts.matched)
+
+
+def _matches(address: Address, events: list[Happened], matched: dict[str, int]) -> Iterator[str]:
+    """What was asked of one version only (`If-Match`) was decided at it: one turn leads from there to its answer."""
+    for number, happened in enumerate(events):
+        if happened.name == "actor.answered/1" and happened.fields["command_id"] in matched:
+            version = matched[happened.fields["command_id"]]
+            turn = events[version : number + 1]
+            if not turn or any(one.fields["at"] != happened.fields["at"] for one in turn):
+                yield f"A8: {address} decided at another version than {version}, which it was asked of"
 
 
 # --- A7, A9 ----------------------------------------------------------------------------------------------------------

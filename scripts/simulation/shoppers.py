@@ -103,6 +103,8 @@ class People:
             acts.append(self._send_back)
         if random.random() < 0.2:
             acts.append(self._dispute)
+        if random.random() < 0.2:
+            acts.append(self._receive_parcel)
         if random.random() < 0.3:
             acts.append(self._watch)
         self._orders.append(Address("order", id_))
@@ -117,7 +119,18 @@ class People:
             await self._wait(at, lambda view: view["status"] == "in_production")
         else:
             await asyncio.sleep(self._random.choice((0.0, 0.3, 2.0, 20.0)) * self._random.random())
-        await self._ask(at, lambda: c.CancelOrder(by="retailer:acme", reason="changed my mind"), once=True)
+        cancel = c.CancelOrder(by=self._random.choice(("retailer:acme", "ops:ann")), reason="changed my mind")
+        if self._random.random() < 0.4:  # only as it was when I looked
+            _, version = await self._client.read_at(at)
+            key = self._key()
+            await self._client.ask(at, partial(_as_it_is, cancel), key, key, version=version)
+        else:
+            await self._ask(at, partial(_as_it_is, cancel), once=True)
+
+    async def _receive_parcel(self, at: Address) -> None:
+        """The customer says that it has arrived, perhaps before the supplier does."""
+        if await self._wait(at, lambda view: "confirm_delivery" in view["allowed_actions"]) is not None:
+            await self._ask(at, lambda: c.ConfirmDelivery(by="retailer:acme"), once=self._random.random() < 0.5)
 
     async def _watch(self, at: Address) -> None:
         """Somebody who looks again and again, through whichever gateway answers."""

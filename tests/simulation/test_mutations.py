@@ -126,6 +126,11 @@ def command_ids_forgotten(patch: Patch) -> None:
     patch.setattr(turning, "answered_before", lambda *_: None)
 
 
+def versions_not_compared(patch: Patch) -> None:
+    """`If-Match` is taken in and forgotten."""
+    patch.setattr(turning.Turning, "_stale", lambda *_: False)
+
+
 def guards_ignored(patch: Patch) -> None:
     """The same idempotency key places several orders."""
     group = resident.Part.group
@@ -210,6 +215,7 @@ MUTANTS: tuple[tuple[Callable[[Patch], None], str], ...] = (
     (failed_commits_taken_for_stored, "A"),
     (reads_without_a_lease, "A8:"),
     (command_ids_forgotten, "A8:"),
+    (versions_not_compared, "A8:"),
     (guards_ignored, "A1:"),
     (nobody_resumes, "A10:"),
     (memory_lost_in_silence, "A10:"),
