@@ -111,6 +111,14 @@ class RedisReader:
         ]
         return sum(map(int, counts))
 
+    async def unread(self, shards: int) -> dict[int, int]:
+        """Stream entries that the projector has not stored yet, by shard; shards without any are left out."""
+        counts = {
+            shard: await self._one(self._wire.node(f"s{shard}"), "XLEN", shard_keys(shard).stream[1])
+            for shard in range(shards)
+        }
+        return {shard: int(count) for shard, count in counts.items() if count}
+
     async def due(self, shard: int, timers_until: Millis) -> AsyncIterator[DueEntry]:
         """All entries with pending intents, and the timers up to `timers_until`."""
         node, index = self._wire.node(f"s{shard}"), shard_keys(shard).due[0]

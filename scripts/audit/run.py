@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import orjson
 
@@ -105,19 +106,30 @@ async def settle(reader: RedisReader, shards: int, case: Case) -> str:
     if not case.running:
         return STOPPED
     give_up = time.monotonic() + case.settle_s
-    marks, still_since = await reader.marks(shards), time.monotonic()
+    seen, still_since = await _moving_parts(reader, shards), time.monotonic()
     while True:
-        pending = await reader.pending_count(shards)
         await asyncio.sleep(LOOK_S)
-        now, last = await reader.marks(shards), marks
+        now, last = await _moving_parts(reader, shards), seen
         if now != last:
-            marks, still_since = now, time.monotonic()
-        elif not pending:
+            seen, still_since = now, time.monotonic()
+        elif not now.pending and not now.unread:
             return REST
         elif time.monotonic() - still_since > case.settle_s:
             return STALLED
         if time.monotonic() > give_up and now != last:
             return BUSY
+
+
+class _MovingParts(NamedTuple):
+    """What changes as long as anything goes on."""
+
+    marks: dict[str, Mark]
+    pending: int
+    unread: dict[int, int]
+
+
+async def _moving_parts(reader: RedisReader, shards: int) -> _MovingParts:
+    return _MovingParts(await reader.marks(shards), await reader.pending_count(shards), await reader.unread(shards))
 
 
 # --- one look --------------------------------------------------------------------------------------------------------
@@ -358,4 +370,9 @@ async def _rest(  # noqa: PLR0917
                 findings.add([Finding("A10", str(entry.address), "has an intent under way, and nothing moves")])
             elif late_ms > OVERDUE_MS:
                 findings.add([Finding("A10", str(entry.address), f"has an intent {late_ms / 1000:.0f} s overdue")])
+    if state in (REST, STALLED):
+        findings.add(
+            Finding("A10", f"shard {shard}", f"{count} commits have not reached the read side, and nothing moves")
+            for shard, count in (await reader.unread(shards)).items()
+        )
     findings.notes["A10"] = f"{state}, {pending:,} actors have intents under way" if pending else state

@@ -338,6 +338,13 @@ def test_an_intent_that_nobody_works_on_is_found_in_a_running_system(world: Worl
     assert [finding.offender for finding in findings.named["A10"]] == [f"orchestrator:{order}"]
 
 
+def test_events_that_never_reach_the_read_side_are_found_in_a_running_system(world: World) -> None:
+    world.redis.xadd("{s2}:stream", {"order:x": "0"}, id="1-0")
+    findings = world.audit(running=True)
+    assert [finding.offender for finding in findings.named["A10"]] == ["shard 2"]
+    assert world.audit(running=False).passed, "they are read at the next start"
+
+
 def test_what_was_under_way_when_a_system_stopped_explains_itself(world: World) -> None:
     """The transfers of an order are under way: the ledger may have them or not."""
     order = world.orders["pin-2"]
