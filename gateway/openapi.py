@@ -63,6 +63,8 @@ def responses_of(endpoint: Endpoint) -> dict[int | str, dict[str, Any]]:
                 schema = {"anyOf": [schema, _ref(endpoint.extra["also"])]}
             media = "application/x-ndjson" if "ndjson" in endpoint.extra else "application/json"
             response["content"] = {media: {"schema": schema}}
+            if "csv" in endpoint.extra:
+                response["content"]["text/csv"] = {"schema": {"type": "string"}}
         elif status == 200:
             response["content"] = {"text/plain": {"schema": {"type": "string"}}}
         responses[status] = response

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
 from actors.order import KIND as ORDER
 from actors.runtime.codec import decode_snapshot
 from actors.runtime.envelope import Reply, Status
-from actors.runtime.reading import Found
+from actors.runtime.reading import Found, OrderQuery
 from gateway.auth import EVERYONE
-from gateway.endpoint import Answer, Call, Parameter, Routes
+from gateway.endpoint import Answer, Call, Parameter, Routes, Streamed
+from gateway.exports import EXPORTS, SUPPLIERS_EXPORTS, Rows, body, header
 from gateway.order_search import (
     LIMIT_DEFAULT,
     LIMIT_MAX,
     Q_CHARS_MAX,
     blocking,
     cursor_of,
+    invalid,
     limit_of,
     order_query,
     reader_of,
@@ -57,6 +63,15 @@ PAGE = (
     Parameter("cursor", "query", "The `next_cursor` of the page before.", {"type": "string"}),
 )
 
+ROWS = Parameter(
+    "rows",
+    "query",
+    "With `Accept: text/csv`: a row for each order, line, or party's share of a consignment. Suppliers see no splits.",
+    {"type": "string", "enum": list(EXPORTS), "default": "orders"},
+)
+EXPORT_PAGE_ORDERS = 200
+EXPORT_CHUNK_ORDERS = 10
+
 
 @routes.add(
     "GET",
@@ -64,15 +79,21 @@ PAGE = (
     roles=EVERYONE,
     answers={200: (Orders, "A page of orders, newest first; for a supplier its own parts of them.")},
     problems=("invalid",),
-    parameters=(*FILTERS, *PAGE),
+    parameters=(*FILTERS, *PAGE, ROWS),
+    extra={"csv": True},
 )
-async def list_orders(call: Call) -> Answer:
+async def list_orders(call: Call) -> Answer | Streamed:
     """List orders, newest first.
 
     All filters given must hold. The list follows the orders within about a second; one order is read as it is at this
     moment. Walking the pages meets each order that was there at the start exactly once, whatever arrives meanwhile.
+
+    With `Accept: text/csv` the answer is all that the filters leave, from `cursor` on, as CSV: amounts in major units;
+    `rows` says of what. An answer that breaks off is incomplete.
     """
     fields = call.query()
+    if b"text/csv" in call.headers.get(b"accept", b""):
+        return await _export(call, fields)
     limit = limit_of(fields)
     query = await order_query(call.gateway, call.principal, fields, limit + 1)
     found = await blocking(reader_of(call.gateway).find, query)
@@ -85,6 +106,39 @@ async def list_orders(call: Call) -> Answer:
             "next_cursor": cursor_of(page[-1].place) if more else None,
         },
     )
+
+
+async def _export(call: Call, fields: dict[str, str]) -> Streamed:
+    exports = SUPPLIERS_EXPORTS if call.principal.role == "supplier" else EXPORTS
+    if fields.get("rows", "orders") not in exports:
+        raise invalid("rows", f"One of {', '.join(exports)}.")
+    rows, columns = exports[fields.get("rows", "orders")]
+    query = await order_query(call.gateway, call.principal, fields, EXPORT_PAGE_ORDERS)
+    first = await blocking(reader_of(call.gateway).find, query)  # what goes wrong here is still a proper refusal
+    return Streamed(200, _lines(call, rows, columns, query, first), b"text/csv; charset=utf-8; header=present")
+
+
+async def _lines(
+    call: Call, rows: Rows, columns: tuple[str, ...], query: OrderQuery, page: Sequence[Found]
+) -> AsyncIterator[bytes]:
+    """The whole export, a few orders at a time, so that other requests of this gateway hardly wait."""
+    yield header(columns)
+    gone = asyncio.ensure_future(_disconnected(call))
+    try:
+        while page and not gone.done():
+            for first in range(0, len(page), EXPORT_CHUNK_ORDERS):
+                yield body(rows, columns, [shown(call, one) for one in page[first : first + EXPORT_CHUNK_ORDERS]])
+                await asyncio.sleep(0)
+            query = replace(query, after=page[-1].place)
+            page = await blocking(reader_of(call.gateway).find, query) if len(page) == query.limit else ()
+    finally:
+        gone.cancel()
+
+
+async def _disconnected(call: Call) -> None:
+    """Wait until the client has gone away; before that there is only the request's empty body."""
+    while (await call.receive())["type"] != "http.disconnect":
+        pass
 
 
 def shown(call: Call, found: Found) -> View:
