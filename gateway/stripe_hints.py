@@ -53,7 +53,7 @@ def returned(charge: Object) -> int:
     """What the customer got back of a charge. Stripe's `amount_refunded` also counts what a partial capture released
     of the hold (https://docs.stripe.com/api/charges/object): money that never moved."""
     released = charge.get("amount", 0) - charge.get("amount_captured", 0) if charge.get("captured") else 0
-    return max(0, charge.get("amount_refunded", 0) - released)
+    return int(max(0, charge.get("amount_refunded", 0) - released))
 
 
 def _still_true(event_type: str, found: Object) -> bool:
