@@ -8,6 +8,9 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+_COPIES: dict[type, Any] = {}
+"""What copies a record, by its class."""
+
 if TYPE_CHECKING:
     # mypy knows these two by heart, field names and types included; at run time the faster twins below are used.
     from dataclasses import dataclass
@@ -15,44 +18,48 @@ if TYPE_CHECKING:
 else:
 
     def dataclass(*, frozen: bool, eq: bool = True) -> Any:
-        """The standard frozen dataclass with an `__init__` that is two to three times as fast.
+        """The standard frozen dataclass without its guard at run time: mypy alone sees to it that nobody assigns.
 
-        The standard one calls `object.__setattr__` for every field, because it must get past its own guard; this one
-        fills `__dict__`. The price is the rule that records have neither `slots` nor `__post_init__`.
+        The guard makes the standard one pay `object.__setattr__` for every field it sets, and keeps CPython from
+        storing the fields inline, where reading one costs a third. The price is the rule that records have neither
+        `slots` nor `__post_init__`.
         """
         assert frozen
 
         def decorate(cls: type) -> type:
             cls = dataclasses.dataclass(frozen=True, eq=eq)(cls)
+            del cls.__setattr__, cls.__delattr__
+            for name in cls.__dataclass_fields__.keys() & cls.__dict__.keys():
+                delattr(cls, name)  # a default of the same name in the class would make every read look there first
             cls.__init__ = _fast_init(cls)
+            _COPIES[cls] = _fast_copy(cls)
             return cls
 
         return decorate
 
     def changed(record: Any, /, **fields: Any) -> Any:
-        """Return a copy of a frozen dataclass with `fields` replaced.
-
-        Four times as fast as `dataclasses.replace`, which runs `__init__` and pays `object.__setattr__` for each
-        field. The price is the rule that records have neither `slots` nor `__post_init__`.
-        """
-        copy = object.__new__(type(record))
-        attributes = copy.__dict__
-        attributes.update(record.__dict__)
-        attributes.update(fields)
+        """Return a copy of a record with `fields` replaced: many times as fast as `dataclasses.replace`, which looks
+        at every field's definition and runs `__init__`. Standard dataclasses are left to that."""
+        copied = _COPIES.get(type(record))
+        if copied is None:
+            return dataclasses.replace(record, **fields)
+        copy = copied(record)
+        for name, value in fields.items():
+            setattr(copy, name, value)
         return copy
 
 
 def stamped(command: Any, at: int) -> Any:
     """The same command with its time set, in place: for the runtime alone, which owns a command that it is about to
     turn. A copy instead costs a microsecond, for each of some thirty steps of an order."""
-    command.__dict__["at"] = at
+    object.__setattr__(command, "at", at)
     return command
 
 
 def _fast_init(cls: Any) -> Any:
     """Write the `__init__` of a dataclass, as `dataclasses` itself does: from its fields, as source text."""
     assert not hasattr(cls, "__post_init__"), f"{cls.__name__} is a record: it has no __post_init__"
-    positional, body = ["self"], ["    attributes = self.__dict__"]
+    positional, body = ["self"], []
     keywords: list[str] = []
     names: dict[str, Any] = {}
     for field in dataclasses.fields(cls):
@@ -65,13 +72,22 @@ def _fast_init(cls: Any) -> Any:
             parameter = f"{field.name}=absent"
             value = f"make_{field.name}() if {field.name} is absent else {field.name}"
         (keywords if field.kw_only else positional).append(parameter)
-        body.append(f"    attributes[{field.name!r}] = {value}")
+        body.append(f"    self.{field.name} = {value}")
     names["absent"] = dataclasses.MISSING
     parameters = ", ".join([*positional, "*", *keywords] if keywords else positional)
-    source = f"def __init__({parameters}):\n" + "\n".join(body)
+    source = f"def __init__({parameters}):\n" + "\n".join(body or ["    pass"])
     exec(source, names)  # noqa: S102 - field names are identifiers of ours, checked by dataclasses
     names["__init__"].__qualname__ = f"{cls.__qualname__}.__init__"
     return names["__init__"]
+
+
+def _fast_copy(cls: Any) -> Any:
+    """Write the function that copies a record of this class field by field."""
+    body = [f"    copy.{field.name} = record.{field.name}" for field in dataclasses.fields(cls)]
+    source = "\n".join(["def copied(record):", "    copy = new(cls)", *body, "    return copy"])
+    names: dict[str, Any] = {"new": object.__new__, "cls": cls}
+    exec(source, names)  # noqa: S102 - as above
+    return names["copied"]
 
 
 __all__ = ["changed", "dataclass", "stamped"]
