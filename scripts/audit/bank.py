@@ -120,7 +120,10 @@ def of_sandbox(records: Iterable[dict[str, Any]]) -> BankBook:
             hold.charge = charge["id"]
             hold.captures += 1
             hold.captured += charge["amount_captured"]
-            hold.refunded += charge["amount_refunded"]
+            released = (
+                charge["amount"] - charge["amount_captured"]
+            )  # by a partial capture: Stripe counts it as refunded
+            hold.refunded += charge["amount_refunded"] - released
     return book
 
 

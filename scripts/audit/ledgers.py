@@ -5,6 +5,7 @@ Both are append-only and tell everything, whether their writer runs or not.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,10 @@ def sandbox(path: Path, spool: Spool) -> tuple[int, list[Finding]]:
     fields: Mapping[str, list[str]] = {}
     for number, line in enumerate(lines_of(path), 1):
         try:
-            item = orjson.loads(line[CRC_CHARS:])
-        except orjson.JSONDecodeError as error:
+            if zlib.crc32(body := line[CRC_CHARS:-1]) != int(line[: CRC_CHARS - 1], 16):
+                raise ValueError("its checksum is wrong")
+            item = orjson.loads(body)
+        except ValueError as error:
             raise ValueError(f"{path}, line {number}: {error}") from error
         if "fields" in item:
             fields = item["fields"]

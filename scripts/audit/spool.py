@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from zlib import crc32
 
 import orjson
@@ -20,7 +20,7 @@ it; and, sorted by key instead, the order that a key was answered with."""
 
 KEYS_PER_PART = 20_000
 PARTS_MAX = 256
-BUFFERED_MAX = 200
+BUFFERED_MAX = 500
 
 
 class Spool:
@@ -28,7 +28,8 @@ class Spool:
 
     def __init__(self, directory: Path, parts: int, only: frozenset[str] | None = None) -> None:
         self._paths = [directory / f"part-{number}" for number in range(parts)]
-        self._files: list[BinaryIO] = [path.open("wb") for path in self._paths]
+        for path in self._paths:
+            path.touch()
         self._lines: list[list[bytes]] = [[] for _ in range(parts)]
         self._only = only
 
@@ -36,7 +37,7 @@ class Spool:
         """subject: the order, or the key, that `item` is about."""
         if self._only is not None and subject not in self._only:
             return
-        place = crc32(subject.encode()) % len(self._files)
+        place = crc32(subject.encode()) % len(self._paths)
         lines = self._lines[place]
         lines.append(orjson.dumps((tag, subject, item)))
         if len(lines) >= BUFFERED_MAX:
@@ -44,14 +45,14 @@ class Spool:
 
     def close(self) -> list[Path]:
         """The parts, ready to be read."""
-        for place, file in enumerate(self._files):
+        for place in range(len(self._paths)):
             self._flush(place)
-            file.close()
         return self._paths
 
     def _flush(self, place: int) -> None:
         if self._lines[place]:
-            self._files[place].write(b"\n".join(self._lines[place]) + b"\n")
+            with self._paths[place].open("ab") as file:
+                file.write(b"\n".join(self._lines[place]) + b"\n")
             self._lines[place].clear()
 
 
