@@ -67,10 +67,16 @@ class Committer:
                 results = await self._host.journal.commit([commit for _, commit in due])
             except JournalUnavailable as error:
                 results = [Failed(str(error))] * len(due)
+            except Exception as error:  # a bug must not end this loop: the host would answer nobody any more
+                log.critical("the journal's adapter broke", exc_info=error)
+                results = [Failed(repr(error))] * len(due)
             self._counts["flushes"] += 1
             for (owned, commit), result in zip(due, results, strict=True):
                 if self._host.cells.get(owned.cell) is owned:
-                    self._settle(owned, commit, result)
+                    try:
+                        self._settle(owned, commit, result)
+                    except Exception:  # likewise; what this commit held back is asked for again
+                        log.critical("commit %d of %s could not be settled", commit.number, owned.cell, exc_info=True)
             if any(
                 owned.commit is None and (owned.accumulating or owned.unproven) for owned in self._host.cells.values()
             ):

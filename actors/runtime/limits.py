@@ -15,6 +15,7 @@ class Limits:
     resident_idle_s: float = 30.0
     turns_per_slice_max: int = 128  # turns before the event loop gets a breath
     commit_groups_max: int = 512  # per cell and commit
+    part_events_max: int = 1_000  # of one actor that wait for the journal before it is busy; a commit takes 7,000
     load_batch_actors_max: int = 256
     poison_attempts_max: int = 5
     effects_in_flight_max: int = 10_000

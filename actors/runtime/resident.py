@@ -71,6 +71,10 @@ class Part:
     def group(self) -> Group:
         return Group([appending.freeze() for appending in self.appends.values()], self.guard)
 
+    def events(self) -> int:
+        """How many events the longest of its appends has."""
+        return max((len(appending.events) for appending in self.appends.values()), default=0)
+
     def appending(self, address: Address, version: int) -> Appending:
         found = self.appends.get(address.kind)
         if found is None:

@@ -28,6 +28,7 @@ class Turning:
         self._outbox = outbox
         self._parking = parking
         self._memory_ms = int(host.limits.command_memory_s * 1000)
+        self._part_events_max = host.limits.part_events_max
         self.turns = 0
 
     def turn(self, work: Work) -> None:
@@ -55,6 +56,10 @@ class Turning:
     def _decide(self, owned: OwnedCell, resident: Resident, work: Work, now: Millis) -> None:
         envelope = work.envelope
         if envelope.expected_version and self._stale(resident, work):
+            return
+        part = resident.part
+        if part is not None and len(part.works) >= self._part_events_max <= part.events():
+            work.answer(Reply(Status.BUSY))  # the journal is away; whoever sent a message has an intent, and asks again
             return
         try:
             turn = take_turn(resident, envelope.to, envelope.command, now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from actors.runtime.envelope import Overloaded, Reply, Status, Unanswered
 from actors.runtime.limits import LIMITS
 from actors.runtime.local_journal import Fault
-from actors.runtime.ports import Cell, Guard
+from actors.runtime.ports import Cell, Commit, CommitResult, Guard
 from actors.runtime.resident import Work
 from models.decision import Address
 from tests.runtime.toys import Break, Deposit, Open, Pay, Town, in_town
@@ -142,6 +143,40 @@ def test_answered_command_ids_are_forgotten_after_a_day_by_actors_that_live_for_
         assert again.status is Status.OK
 
     in_town(story)
+
+
+def test_a_broken_journal_adapter_does_not_end_the_host() -> None:
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann", 5)
+        journal = town.hosts["h0"].journal
+        commit, broken = journal.commit, [AssertionError("a bug"), KeyError("another")]
+
+        async def breaking(commits: Sequence[Commit]) -> Sequence[CommitResult]:
+            if broken:
+                raise broken.pop()
+            return await commit(commits)
+
+        journal.commit = breaking  # type: ignore[method-assign]
+        assert body(await town.router.ask(ann, Deposit(amount=1)))["balance"] == 6
+
+    in_town(story)
+
+
+def test_an_actor_does_not_pile_up_more_than_a_commit_can_take() -> None:
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann")
+        town.hosts["h0"].journal.faults = lambda call, _cell: Fault.LOST_REQUEST if call == "commit" else Fault.NONE
+        asking = [asyncio.create_task(town.router.ask(ann, Deposit(amount=1))) for _ in range(30)]
+        await asyncio.sleep(0.1)
+        refused = [task for task in asking if task.done()]
+        assert {type(task.exception()) for task in refused} == {Overloaded}
+        town.hosts["h0"].journal.faults = None
+        taken = [await task for task in asking if task not in refused]
+        assert 10 <= len(taken) <= 20, "what was in flight when the journal went away, and what piled up behind it"
+        assert body(await town.router.read(ann))["balance"] == len(taken)
+
+    limits = replace(LIMITS, part_events_max=10, router_batch_messages_max=1, router_calls_in_flight_max=99)
+    in_town(story, limits=limits)
 
 
 def test_of_two_commands_for_the_same_version_one_is_stale() -> None:
