@@ -22,6 +22,7 @@ from scripts.simulation.history import Happened
 from scripts.simulation.order_book import OrderBook
 
 ORDERS_AT_A_TIME = 200
+SAMPLE_MAX = 40
 
 
 class Context(NamedTuple):
@@ -48,6 +49,7 @@ class PartResult:
     sold:      units that orders keep, by SKU. unsettled: SKUs of orders that have intents under way: their sums are not
                certain. unread: orders that are lost or cannot be read, so that no sum is certain.
     claimed:   orders that nobody was told of, by the key that they say they were posted with.
+    sample:    some of the orders, to be looked at again.
     latest:    when the last event happened.
     """
 
@@ -56,6 +58,7 @@ class PartResult:
     unsettled: set[str] = field(default_factory=set)
     claimed: list[tuple[str, str]] = field(default_factory=list)
     orders: int = 0
+    sample: list[str] = field(default_factory=list)
     unread: int = 0
     latest: int = 0
 
@@ -112,6 +115,8 @@ def _audit_order(  # noqa: PLR0917 - one order with all that is known about it
             found.add([Finding("A7", id_, "has no record, and its orchestrator has one", id_)])
         return
     result.orders += 1
+    if len(result.sample) < SAMPLE_MAX:
+        result.sample.append(id_)
     for name in ("A2", "A4", "A5", "A6", "A7", "A9"):
         found.checked[name] += 1
     try:

@@ -17,7 +17,7 @@ import orjson
 
 from actors.adapters.redis_reader import Mark, RedisReader
 from models.decision import Address, Millis
-from scripts.audit import events, ledgers
+from scripts.audit import events, ledgers, live
 from scripts.audit.findings import Finding, Findings
 from scripts.audit.partition import Context, PartResult, audit_part, is_unknown
 from scripts.audit.shelves import ShelfBook, TaskBook
@@ -46,8 +46,11 @@ REST, BUSY, STALLED, STOPPED = "at rest", "busy", "stalled", "stopped"
 
 @dataclass(frozen=True)
 class Case:
-    """What is to be audited. data: where the payment ledgers and the marks of the last audit are. running: somebody may
-    be writing. settle_s: how long to wait for intents to end; strict: then none may be left.
+    """What is to be audited.
+
+    data:     where the payment ledgers and the marks of the last audit are.
+    running:  somebody may be writing. gateway: where actors can be asked what they have in memory.
+    settle_s: how long to wait for intents to end. strict: then none may be left.
     """
 
     redis: str
@@ -56,6 +59,7 @@ class Case:
     running: bool = True
     settle_s: float = 10.0
     strict: bool = False
+    gateway: live.Gateway | None = None
 
 
 @dataclass
@@ -93,6 +97,10 @@ async def audit(case: Case) -> Findings:
             findings.add(_totals(gathered, result))
         if moved and state == REST:
             state = BUSY
+        if case.gateway is not None:
+            compared, differing = await live.compare(case.gateway, reader, result.sample)
+            findings.add(differing)
+            findings.notes["A9"] = f"{compared} orders compared with what their actors show"
         findings.checked["A7"] += len(before)
         findings.add(_marks(case, before, await reader.marks(shards)))
         await _rest(reader, shards, state, case, result.latest, findings)
@@ -177,6 +185,7 @@ def _judged(paths: Sequence[Path], context: Context) -> PartResult:
         whole.unsettled |= part.unsettled
         whole.claimed += part.claimed
         whole.orders += part.orders
+        whole.sample += part.sample
         whole.unread += part.unread
         whole.latest = max(whole.latest, part.latest)
     return whole

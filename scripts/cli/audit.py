@@ -10,8 +10,12 @@ import argparse
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scripts.settings import Resolved, Settings
+
+if TYPE_CHECKING:
+    from scripts.audit.live import Gateway
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +38,8 @@ def run(arguments: argparse.Namespace, resolved: Resolved) -> int:
     receipts = tuple(arguments.receipts or receipts_of(settings))
     try:
         with journal_of(settings) as (redis, running):
-            case = Case(redis, settings.data, receipts, running, arguments.settle)
+            gateway = gateway_of(settings) if running else None
+            case = Case(redis, settings.data, receipts, running, arguments.settle, gateway=gateway)
             findings = asyncio.run(audit(case))
     except (JournalUnavailable, JournalMismatch, RedisServerError, ValueError, OSError) as error:
         print(f"dray: the audit could not be made: {error}", file=sys.stderr)
@@ -44,6 +49,18 @@ def run(arguments: argparse.Namespace, resolved: Resolved) -> int:
     if arguments.json:
         arguments.json.write_text(json.dumps(findings.to_json(), indent=2) + "\n")
     return 0 if findings.passed else 1
+
+
+def gateway_of(settings: Settings) -> Gateway | None:
+    """The gateway of a running system; None if its keys are not here."""
+    from scripts import run_state
+    from scripts.audit.live import Gateway
+    from scripts.client import Keys
+
+    state = run_state.read(settings)
+    if state is None or not state.ready or not settings.keys_file.exists():
+        return None
+    return Gateway(state.url, Keys.of(settings).ops)
 
 
 def receipts_of(settings: Settings) -> list[Path]:

@@ -124,10 +124,12 @@ def _audited(measured: Measured, resolved: Resolved) -> bool:
     from actors.runtime.ports import JournalMismatch, JournalUnavailable
     from scripts import run_state
     from scripts.audit.run import Case, audit
+    from scripts.cli.audit import gateway_of
 
     settings = resolved.settings
     case = Case(
-        run_state.running(settings).redis, settings.data, (Path(measured.receipts),), settle_s=SETTLE_S, strict=True
+        run_state.running(settings).redis, settings.data, (Path(measured.receipts),), settle_s=SETTLE_S, strict=True,
+        gateway=gateway_of(settings),
     )  # fmt: skip
     try:
         findings = asyncio.run(audit(case))

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
-from scripts.audit.findings import Findings
+from actors.adapters.redis_reader import RedisReader
+from scripts.audit import live
+from scripts.audit.findings import Finding, Findings
+from scripts.audit.live import Gateway
 from scripts.load.receipts import Receipt
 from tests.gateway.shop import SHARDS
 from tests.integration.audited_world import RUN, World, copied, make
@@ -343,6 +350,54 @@ def test_events_that_never_reach_the_read_side_are_found_in_a_running_system(wor
     findings = world.audit(running=True)
     assert [finding.offender for finding in findings.named["A10"]] == ["shard 2"]
     assert world.audit(running=False).passed, "they are read at the next start"
+
+
+@contextmanager
+def actors_that_show(captured_amount: int, world: World, order: str) -> Iterator[Gateway]:
+    """A gateway that shows `order`, confirmed, as its actor would have it."""
+    version = world.redis.llen(world.events("order", order))
+    view = {
+        "version": version, "captured_amount": captured_amount, "refunded_amount": 0,
+        "payment": {"status": "captured"}, "consignments": [{"status": "confirmed"}],
+    }  # fmt: skip
+
+    class Shown(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            assert self.headers["Authorization"] == "Bearer key"
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(view).encode())
+
+        def log_message(self, *_: object) -> None:
+            """Not in a test's output."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Shown) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield Gateway(f"http://127.0.0.1:{server.server_port}", "key")
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(("captured_amount", "differing"), [(2_500, 0), (2_499, 1)])
+def test_an_actor_that_shows_something_else_than_is_stored_is_found(
+    world: World, captured_amount: int, differing: int
+) -> None:
+    order = world.orders["confirmed"]
+
+    async def compare(gateway: Gateway) -> tuple[int, list[Finding]]:
+        reader = RedisReader(world.url)
+        try:
+            return await live.compare(gateway, reader, [order])
+        finally:
+            await reader.close()
+
+    with actors_that_show(captured_amount, world, order) as gateway:
+        compared, found = asyncio.run(compare(gateway))
+    assert compared == 1
+    assert [finding.offender for finding in found] == [order] * differing
 
 
 def test_what_was_under_way_when_a_system_stopped_explains_itself(world: World) -> None:

@@ -96,10 +96,8 @@ def _postings(values: list[Any]) -> int:
     return next(place for place, value in enumerate(values) if isinstance(value, list))
 
 
-def line(
-    kind: str, amount: int, id_: str, of: str = "", to: str = "", outcome: str = "", attempt: int = 1
-) -> list[Any]:
-    return [f"{ORDER}:{kind}:{id_}:{attempt}", kind, ORDER, amount, id_, of, to, outcome]
+def line(kind: str, amount: int, id_: str, of: str = "", to: str = "", *, outcome: str = "") -> list[Any]:
+    return [f"{ORDER}:{kind}:{id_}:1", kind, ORDER, amount, id_, of, to, outcome]
 
 
 def test_the_simulated_vendor_s_books_add_up() -> None:
