@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -21,6 +21,10 @@ class Metrics:
         self._requests = Counter(
             "dray_http_requests", "Requests answered.", ["method", "route", "status"], registry=registry
         )
+        self._read_lag_s = Gauge(
+            "dray_read_side_lag_seconds", "How far lists are behind the orders; NaN while nobody can say.",
+            registry=registry,
+        )  # fmt: skip
         self._seconds = Histogram(
             "dray_http_request_seconds",
             "Time from a request's head to its answer, waiting by Prefer: wait included.",
@@ -42,6 +46,10 @@ class Metrics:
             observe_s(seconds)
 
         return observe
+
+    def read_lag(self, seconds: float) -> None:
+        """Note how far lists are behind."""
+        self._read_lag_s.set(seconds)
 
     def exposition(self) -> bytes:
         """Everything in the registry, as Prometheus reads it."""

@@ -29,6 +29,7 @@ class RunState:
     supervisor: the `up` that looks after it. processes: what that has started, by role.
     url:        of the gateways. ready: orders have been accepted since the start.
     payments, redis, stripe_url, sandbox_data, ledger: where an audit finds the money and the journal.
+    database:   where the read side is.
     """
 
     supervisor: ProcessName
@@ -40,6 +41,7 @@ class RunState:
     stripe_url: str = ""
     sandbox_data: str = ""
     ledger: str = ""
+    database: str = ""
     ray: str = ""
     ray_dashboard: str = ""
     ray_directory: str = ""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 from actors.runtime.envelope import Overloaded, Status, Unanswered
 from gateway.endpoint import Answer, Call, Routes
 from gateway.metrics import CONTENT_TYPE
+from gateway.order_search import blocking, reader_of
 from gateway.problems import Problem
 from gateway.schemas.keys import Health
 from models.keyring import KEYRING
@@ -47,4 +49,15 @@ async def _not_ready(call: Call) -> str:
 @routes.add("GET", "/metrics", answers={200: (None, "Prometheus' text format.")})
 async def metrics(call: Call) -> Answer:
     """What this gateway process has counted, for Prometheus."""
+    call.gateway.metrics.read_lag(await _read_lag_s(call))
     return Answer(200, call.gateway.metrics.exposition(), (), CONTENT_TYPE)
+
+
+async def _read_lag_s(call: Call) -> float:
+    """How far the read side is behind; NaN where there is none, or while it does not answer."""
+    gateway = call.gateway
+    try:
+        caught_up_at = await blocking(reader_of(gateway).caught_up_at)
+    except Problem:
+        return math.nan
+    return max(0.0, (gateway.services.wall() - caught_up_at) / 1000) if caught_up_at else math.nan

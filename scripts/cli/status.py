@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import sys
+import time
 from typing import Any
 
 from scripts.settings import Resolved
@@ -27,17 +28,35 @@ def run(arguments: argparse.Namespace, resolved: Resolved) -> int:
     except HostUnavailable as error:
         print(f"dray: {error}", file=sys.stderr)
         return 1
+    lag_s = read_side_lag_s(state.database)
     if arguments.json:
-        print(json.dumps({"url": state.url, "payments": state.payments, **status}, indent=2))
+        shown = {"url": state.url, "payments": state.payments, "read_side_lag_s": lag_s, **status}
+        print(json.dumps(shown, indent=2))
         return 0
     print(f"gateway {state.url}   payments {state.payments}   placement {status['placement']['version']}")
     print(f"{'host':<32}  cells residents  queued pending effects     turns  lease")
     for name, host in sorted(status["hosts"].items()):
         print(_row(name, host))
+    print(f"read side {'does not answer' if lag_s is None else f'{lag_s:.1f} s behind'}")
     orphans = [shard for shard, host in enumerate(status["placement"]["hosts"]) if not host]
     if orphans:
         print(f"shards without a host: {', '.join(map(str, orphans))}")
     return 0
+
+
+def read_side_lag_s(database: str) -> float | None:
+    """How far lists are behind the orders; None if the read side cannot say."""
+    from actors.adapters.sqlalchemy_reading import SqlOrders
+    from actors.runtime.reading import ReadModelUnavailable
+
+    reader = SqlOrders(database)
+    try:
+        caught_up_at = reader.caught_up_at()
+    except ReadModelUnavailable:
+        return None
+    finally:
+        reader.close()
+    return max(0.0, time.time() - caught_up_at / 1000) if caught_up_at else None
 
 
 def _row(name: str, host: dict[str, Any] | None) -> str:

@@ -98,6 +98,7 @@ class Supervisor:
             self._start_sandbox()
             self._await(redis, ray)
         self._spec = spec_of(settings, self._state.redis, self._state.stripe_url)
+        self._state.database = self._spec["database"]
         self._tell_gateways()
         self._deploy(deploy)
         self._await_ready()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -136,6 +137,22 @@ def test_without_a_read_side_lists_are_unavailable() -> None:
         assert "read side" in problem["detail"]
 
     in_shop(story, stocked=False)
+
+
+def test_metrics_tell_how_far_lists_are_behind() -> None:
+    async def lag_s(shop: Shop) -> float:
+        lines = (await shop.client().get("/metrics")).text.splitlines()
+        (line,) = [line for line in lines if line.startswith("dray_read_side_lag_seconds ")]
+        return float(line.split()[1])
+
+    async def story(shop: Shop, _side: ReadSide) -> None:
+        assert 0 <= await lag_s(shop) < 60
+        shop.wall.ahead_ms = 3_600_000
+        assert await lag_s(shop) >= 3_600
+        shop.serve(orders=None)
+        assert math.isnan(await lag_s(shop))
+
+    with_read_side(story)
 
 
 def test_walking_the_pages_meets_every_order_once_while_others_arrive() -> None:
