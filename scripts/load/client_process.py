@@ -158,8 +158,12 @@ class Client:
         shopper = self._shopper
         tally, shopper.tally = shopper.tally, Tally()
         said = {"over": over, "in_flight": shopper.in_flight, "tally": tally.to_json()}
-        sys.stdout.buffer.write(orjson.dumps(said, option=orjson.OPT_NON_STR_KEYS) + b"\n")
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.buffer.write(orjson.dumps(said, option=orjson.OPT_NON_STR_KEYS) + b"\n")
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            self._book.flush()
+            os._exit(1)  # nobody is left to report to
 
 
 async def main() -> None:

@@ -54,14 +54,16 @@ class LoadTest:
         )  # fmt: skip
 
     async def run(self) -> Measured:
-        """Raises Refused, Unreachable, ClientFailed. SIGINT ends the test early, in good order."""
+        """Raises Refused, Unreachable, ClientFailed. SIGINT and SIGTERM end the test early, in good order."""
         drawn = await self._prepare()
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGINT, self._interrupt)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._interrupt)
         try:
             await self._measure(drawn)
         finally:
-            loop.remove_signal_handler(signal.SIGINT)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
             for process in self._clients:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
