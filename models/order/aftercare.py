@@ -9,6 +9,7 @@ from models.order.draft import Draft, Verdict, check, foreign, unknown
 from models.order.refunds import allocated, by_amount, record_refund, request_refund
 from models.order.state import (
     Dispute,
+    Order,
     Return,
     disputed,
     line,
@@ -133,8 +134,7 @@ def _open(draft: Draft, command: m.OpenDispute, source: str) -> Verdict:
         return Rejected(f"payment_{order.payment.status}", "only what has been captured can be disputed")
     if len(order.disputes) >= DISPUTES_MAX:
         return Rejected("too_many_disputes", f"an order has at most {DISPUTES_MAX} disputes")
-    remaining = [refundable(order, c) - disputed(order, c.number) for c in order.consignments]
-    remaining = [max(0, rest) for rest in remaining]
+    remaining = _disputable(order)
     amount = command.amount or sum(remaining)
     if not 0 < amount <= sum(remaining):
         return Rejected("dispute_exceeds_remaining", f"{sum(remaining)} remains to be disputed, not {amount}")
@@ -153,6 +153,11 @@ def _open(draft: Draft, command: m.OpenDispute, source: str) -> Verdict:
         )
     )
     return None
+
+
+def _disputable(order: Order) -> list[int]:
+    """What is neither refunded nor disputed yet, by consignment."""
+    return [max(0, refundable(order, c) - disputed(order, c.number)) for c in order.consignments]
 
 
 def add_evidence(draft: Draft, command: m.AddEvidence) -> Verdict:
@@ -255,6 +260,7 @@ def _hold_expired(draft: Draft) -> None:
 
 
 def _disputed_at_stripe(draft: Draft, command: m.StripeHint) -> None:
+    """What the customer's bank disputes is frozen, as far as it has not been refunded meanwhile."""
     order = draft.order
     if any(dispute.source == command.object for dispute in order.disputes):
         return
@@ -262,6 +268,7 @@ def _disputed_at_stripe(draft: Draft, command: m.StripeHint) -> None:
         by="stripe",
         dispute=inner_id("dsp", order.id, f"stripe-{len(order.disputes) + 1}"),
         reason=command.reason,
+        amount=min(command.amount, sum(_disputable(order))),
         evidence_due_at=command.evidence_due_at,
     )
     if isinstance(_open(draft, opening, command.object), Rejected):
@@ -295,12 +302,10 @@ def _refund_bounced(draft: Draft, command: m.StripeHint) -> None:
 
 
 def _refunded_elsewhere(draft: Draft, command: m.StripeHint) -> None:
-    """`amount` is all that Stripe has ever refunded of the charge, what a partial capture released of the hold included
-    (https://docs.stripe.com/api/charges/capture). More than Dray knows of is a person's business."""
+    """`amount` is all that the customer has ever got back of the charge. More than Dray knows of is a person's
+    business."""
     order = draft.order
     known = sum(refund.amount for refund in order.refunds if refund.status != "failed")
-    if order.payment.status == "captured":
-        known += order.amount - order.payment.amount
     if command.amount > known:
         detail = f"{command.amount} refunded at Stripe, {known} known here"
         raise_attention(draft, m.RaiseAttention(reason="refunded_elsewhere", detail=detail))

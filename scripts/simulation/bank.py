@@ -206,8 +206,7 @@ class Bank:
             return Declined("charge_already_refunded")
         hold.refunded += request.amount
         id_ = self._id("re")
-        gone = hold.amount - hold.captured + hold.refunded  # Stripe counts what a partial capture released
-        self.tell(Happening(hold.order, "charge.refunded", hold.charge, "", gone))
+        self.tell(Happening(hold.order, "charge.refunded", hold.charge, "", hold.refunded))
         self.books.refunds[id_] = request.refund, request.amount
         return Done(id_, hold.id, hold.charge)
 

@@ -15,6 +15,7 @@ from models.order.view import view
 from models.record import changed
 from tests.models.order_world import ORDER_ID, a_line
 from tests.models.test_order_decisions import (
+    ACCEPTED_1,
     ACME,
     AT,
     CONFIRMED,
@@ -233,6 +234,29 @@ def test_a_dispute_at_stripe_is_opened_once_and_a_lost_one_is_a_refund_that_need
     ).and_again()
     won = order(*CONFIRMED, *opened.decision.events).when(changed(closed, status="won"))
     won.then(m.DisputeResolved(AT, dispute, "stripe", "rejected"), m.AttentionCleared(AT, "disputed", "stripe"))
+
+
+def test_a_dispute_at_stripe_freezes_what_it_is_about() -> None:
+    created = hint("charge.dispute.created", object="dp_1", amount=350, reason="fraudulent")
+    dispute = inner_id("dsp", ORDER_ID, "stripe-1")
+    order(*CONFIRMED).when(created).then(
+        m.DisputeOpened(AT, dispute, "stripe", "fraudulent", 350, ((1, 250), (2, 100)), 0, "dp_1"),
+        m.AttentionRaised(AT, "disputed", "dp_1"),
+    ).and_again()
+    refunded = m.RefundRequested(8, "rfd_1", 3200, ((1, 2300), (2, 900)), (), "", ACME, "request")
+    order(*CONFIRMED, refunded).when(created).then(
+        m.DisputeOpened(AT, dispute, "stripe", "fraudulent", 299, ((1, 200), (2, 99)), 0, "dp_1"),
+        m.AttentionRaised(AT, "disputed", "dp_1"),
+    )
+
+
+def test_a_refund_elsewhere_does_not_hide_behind_a_partial_capture() -> None:
+    silent = m.ConsignmentRejected(4, 2, "dray", "no", timeout=True)
+    part = (changed(CONFIRMED[0], allow_partial=True), *CONFIRMED[1:3], silent)
+    taken = (ACCEPTED_1, m.CaptureBegun(5, 2500), m.PaymentCaptured(6, "ch_1", 2500, (SHARES[0], ())))
+    order(*part, *taken).when(hint("charge.refunded", object="ch_1", amount=10)).then(
+        m.AttentionRaised(AT, "refunded_elsewhere", "10 refunded at Stripe, 0 known here")
+    )
 
 
 def test_what_somebody_refunded_elsewhere_needs_a_person() -> None:
