@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, or_, select, tuple_
 
-from actors.adapters.sqlalchemy_tables import connect, orders, shards, tasks, terms, translated
+from actors.adapters.sqlalchemy_tables import PARTLY, connect, orders, shards, tasks, terms, translated
 from actors.runtime.reading import AllOf, Found, Kept, OrderQuery, Place
 from models.decision import Millis
 
@@ -19,23 +19,26 @@ Columns = tuple[ColumnElement[Any], ColumnElement[Any]]
 """When it was placed, and its id: of the table along whose index the search goes."""
 
 REFUNDED = "refunded"
-PARTLY = "partial"
+FEW_ORDERS_MAX = 5_000
 
 
 class SqlOrders:
-    """The reading side. Every method blocks, and raises ReadModelUnavailable."""
+    """The reading side. Every method blocks, and raises ReadModelUnavailable.
 
-    def __init__(self, url: str) -> None:
+    few_orders_max: a status that no more orders have is what a search goes along, whatever else it asks for.
+    """
+
+    def __init__(self, url: str, *, few_orders_max: int = FEW_ORDERS_MAX) -> None:
         self._engine = connect(url, reading=True)
+        self._few_max = few_orders_max
 
     def find(self, query: OrderQuery) -> Sequence[Found]:
         """At most `query.limit` orders, newest first."""
         with translated(), self._engine.connect() as connection:
             places: set[Place] = set()
             for wanted in query.any_of or ((),):
-                places.update(_places(connection, query, wanted, partly=False))
-                if query.status == REFUNDED:
-                    places.update(_places(connection, query, wanted, partly=True))
+                for partly in (False, True) if query.status == REFUNDED else (False,):
+                    places.update(_places(connection, query, wanted, partly=partly, few_max=self._few_max))
             page = sorted(places, reverse=True)[: query.limit]
             columns = select(orders.c.id, orders.c.version, orders.c.snapshot, orders.c.data_key)
             rows = connection.execute(columns.where(orders.c.id.in_([id_ for _, id_ in page])))
@@ -64,10 +67,20 @@ class SqlOrders:
         self._engine.dispose()
 
 
-def _places(connection: Connection, query: OrderQuery, wanted: AllOf, *, partly: bool) -> Sequence[Place]:
+def _places(connection: Connection, query: OrderQuery, wanted: AllOf, *, partly: bool, few_max: int) -> Sequence[Place]:
     """The first places that fit. `partly`: orders of which a part was refunded, instead of the status asked for."""
-    statement, (at, id_) = _along(query, wanted)
-    statement = _filtered(statement, query, at, partly=partly)
+    status = _status(query, partly=partly)
+    by_status = bool(status) and bool(wanted or query.asked) and _few(connection, status, few_max)
+    statement, (at, id_) = _along_orders(query, wanted, by_status) if by_status else _along(query, wanted)
+    own = at is orders.c.created_at and not query.emails and not partly
+    if query.retailer:
+        # Along another index this is to be looked at, not searched by: an expression leaves no index to choose.
+        statement = statement.where((orders.c.retailer if own else orders.c.retailer.concat("")) == query.retailer)
+    if status and at is not orders.c.created_at and not partly:
+        status = [orders.c.status.concat("") == query.status]
+    statement = statement.where(*status)
+    if query.emails:
+        statement = statement.where(or_(*[orders.c.email_digest == digest for digest in sorted(query.emails)]))
     if query.after is not None:
         statement = statement.where(tuple_(at, id_) < tuple_(*query.after))
     if query.created_from is not None:
@@ -80,43 +93,54 @@ def _places(connection: Connection, query: OrderQuery, wanted: AllOf, *, partly:
     return [(row[0], row[1]) for row in rows]
 
 
+def _status(query: OrderQuery, *, partly: bool) -> list[ColumnElement[bool]]:
+    """The condition on the status, if there is one; for a partial index, as literally as that was declared."""
+    if partly:
+        return [PARTLY, orders.c.status != REFUNDED]
+    return [orders.c.status == query.status] if query.status else []
+
+
+def _few(connection: Connection, status: Sequence[ColumnElement[bool]], few_max: int) -> bool:
+    """Are there so few orders of this status that looking at all of them is the surest way? A term's index may lead
+    through a million orders of other statuses."""
+    some = select(orders.c.created_at).where(*status).limit(few_max + 1).subquery()
+    return (connection.execute(select(func.count()).select_from(some)).scalar() or 0) <= few_max
+
+
+def _along_orders(query: OrderQuery, wanted: AllOf, by_status: bool) -> tuple[Select[Any], Columns]:
+    """Along an index of the orders' own, each order being looked at: has it the terms, was the supplier asked?"""
+    at, id_ = orders.c.created_at, orders.c.id
+    statement = select(at, id_)
+    for some in wanted:
+        if by_status:
+            has = terms.c.term.in_(some) & (terms.c.created_at == at) & (terms.c.order_id == id_)
+            statement = statement.where(select(terms.c.term).where(has).exists())
+        else:
+            statement = statement.where(id_.in_(select(terms.c.order_id).where(terms.c.term.in_(some))))
+    return _asked(statement, query), (at, id_)
+
+
 def _along(query: OrderQuery, wanted: AllOf) -> tuple[Select[Any], Columns]:
-    """Choose the index: that of a single term, else that of the supplier's tasks, else one of the orders' own."""
+    """Along the index of a single term, else that of the supplier's tasks, else one of the orders' own."""
     single = next((some for some in wanted if len(some) == 1), None)
     at: ColumnElement[Any]
     id_: ColumnElement[Any]
     if single is not None:
         at, id_ = terms.c.created_at, terms.c.order_id
         statement = select(at, id_).join(orders, orders.c.id == id_).where(terms.c.term == next(iter(single)))
-    elif query.asked and not wanted:
+        for some in wanted:
+            if some is not single:
+                other = terms.alias()
+                statement = statement.where(orders.c.id.in_(select(other.c.order_id).where(other.c.term.in_(some))))
+        return _asked(statement, query), (at, id_)
+    if query.asked and not wanted:
         at, id_ = tasks.c.created_at, tasks.c.order_id
-        statement = select(at, id_).join(orders, orders.c.id == id_).where(tasks.c.supplier == query.asked)
-    else:
-        at, id_ = orders.c.created_at, orders.c.id
-        statement = select(at, id_)
-    for some in wanted:
-        if some is not single:
-            other = terms.alias()
-            statement = statement.where(orders.c.id.in_(select(other.c.order_id).where(other.c.term.in_(some))))
-    if query.asked and at is not tasks.c.created_at:
-        asked = select(tasks.c.order_id).where(tasks.c.order_id == orders.c.id, tasks.c.supplier == query.asked)
-        statement = statement.where(asked.exists())
-    return statement, (at, id_)
+        return select(at, id_).join(orders, orders.c.id == id_).where(tasks.c.supplier == query.asked), (at, id_)
+    return _along_orders(query, wanted, by_status=False)
 
 
-def _filtered(statement: Select[Any], query: OrderQuery, at: ColumnElement[Any], *, partly: bool) -> Select[Any]:
-    """The conditions on the orders' own columns."""
-    conditions: list[tuple[ColumnElement[str], str]] = []
-    if query.retailer:
-        conditions.append((orders.c.retailer, query.retailer))
-    if partly:
-        statement = statement.where(orders.c.refund_status == PARTLY, orders.c.status != REFUNDED)
-    elif query.status:
-        conditions.append((orders.c.status, query.status))
-    own = at is orders.c.created_at and not query.emails
-    for column, value in conditions:
-        # Along another index this is to be looked at, not searched by: an expression leaves no index to choose.
-        statement = statement.where((column if own else column.concat("")) == value)
-    if query.emails:
-        statement = statement.where(or_(*[orders.c.email_digest == digest for digest in sorted(query.emails)]))
-    return statement
+def _asked(statement: Select[Any], query: OrderQuery) -> Select[Any]:
+    if not query.asked:
+        return statement
+    asked = select(tasks.c.order_id).where(tasks.c.order_id == orders.c.id, tasks.c.supplier == query.asked)
+    return statement.where(asked.exists())

@@ -25,6 +25,8 @@ from tests.contract.databases import NAMES, databases
 from tests.contract.order_histories import SHARDS, START, Writer, life
 
 COUNT = 40
+FEW = 9
+"""So few that the searches of these tests go either way."""
 
 
 @dataclass
@@ -94,7 +96,8 @@ async def library(url: str, count: int) -> Library:
     await projector.round()
     while await projector.rebuild_page():
         pass
-    made = Library(projector, Writer(MemoryJournal(store, stream_kinds=kinds)), SqlOrders(url), model, [])
+    writer = Writer(MemoryJournal(store, stream_kinds=kinds))
+    made = Library(projector, writer, SqlOrders(url, few_orders_max=FEW), model, [])
     for number in range(count):
         await made.arrive(number)
     return made
