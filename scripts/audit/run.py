@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from actors.adapters.redis_reader import Mark, RedisReader
 from models.decision import Address, Millis
 from scripts.audit import events, ledgers, live
 from scripts.audit.findings import Finding, Findings
-from scripts.audit.partition import Context, PartResult, audit_part, is_unknown
+from scripts.audit.partition import Context, PartResult, audit_part, is_unknown, unhurried_collector
 from scripts.audit.shelves import ShelfBook, TaskBook
 from scripts.audit.spool import (
     ANSWERED,
@@ -177,7 +178,7 @@ def _judged(paths: Sequence[Path], context: Context) -> PartResult:
     if processes == 1:
         parts = [audit_part(path, context) for path in paths]
     else:
-        with ProcessPoolExecutor(processes) as pool:
+        with ProcessPoolExecutor(processes, get_context("spawn"), initializer=unhurried_collector) as pool:
             parts = list(pool.map(audit_part, paths, [context] * len(paths)))
     for part in parts:
         whole.findings.merge(part.findings)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from actors.adapters.redis_reader import RedisReader
-from scripts.audit import live
+from scripts.audit import live, spool
 from scripts.audit.findings import Finding, Findings
 from scripts.audit.live import Gateway
 from scripts.load.receipts import Receipt
@@ -56,6 +56,16 @@ def test_a_healthy_world_passes(world: World, running: bool) -> None:
 
 def test_it_passes_without_receipts_too(world: World) -> None:
     assert world.audit(receipts=False).passed
+
+
+def test_many_parts_are_judged_by_several_processes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool, "KEYS_PER_PART", 40)
+    findings = world.audit()
+    assert findings.passed, findings.lines()
+    assert findings.checked["A1"] == len(world.orders)
+    lost = lost_order(world)
+    findings = world.audit()
+    assert [finding.offender for finding in findings.named["A1"]] == [lost]
 
 
 # --- planted faults --------------------------------------------------------------------------------------------------
