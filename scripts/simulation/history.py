@@ -4,6 +4,7 @@ replaces it. Knows events by their stored names and JSON alone, not by the class
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import orjson
@@ -59,14 +60,22 @@ class Shelf:
         return ""
 
 
-class History:
-    """Watches a store. Versions (A7), epochs (A7) and stock (A3) are checked at every commit."""
+EVENTS_MAX = 400
+"""Of one actor. Several times what any good run has: whoever has more goes round in circles."""
 
-    def __init__(self, store: MemoryStore, shards: int) -> None:
+
+class History:
+    """Watches a store. Versions (A7), epochs (A7) and stock (A3) are checked at every commit.
+
+    endless: called when an actor's events come to no end.
+    """
+
+    def __init__(self, store: MemoryStore, shards: int, endless: Callable[[], None]) -> None:
         self.of: defaultdict[Address, list[Happened]] = defaultdict(list)
         self.shelves: defaultdict[str, Shelf] = defaultdict(Shelf)
         self.violations: list[str] = []
         self._store = store
+        self._endless = endless
         self._epochs: dict[Cell, int] = {}
         for number in range(shards):
             store.shard(number).streaming = True
@@ -87,6 +96,8 @@ class History:
         known = self.of[address]
         if version != len(known):
             self.violations.append(f"A7: {address} has {len(known)} events, and its next one is number {version + 1}")
+        if len(known) > EVENTS_MAX:
+            self._endless()
         for stored in events:
             name, _, body = stored.partition(b" ")
             happened = Happened(name.decode(), orjson.loads(body), stored)

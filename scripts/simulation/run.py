@@ -45,8 +45,8 @@ LONG_S = 60.0
 REST_S_MAX = 900.0
 """Virtual seconds that a healed world gets to come to rest."""
 
-ROUNDS_MAX = 500_000
-"""Ten times what the longest good run takes."""
+ROUNDS_MAX = 250_000
+"""Four times what the longest good run takes."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class _World:
         self.clock = WallClock(loop)
         self.network = Network(loop, random("network"), self.trace)
         self.disk = Disk(loop, random("disk"), self.trace, self.clock.now)
-        self.history = History(self.disk.store, self.plan.shards)
+        self.history = History(self.disk.store, self.plan.shards, loop.give_up)
         self.bank = Bank(self.clock.now)
         self.counter = Counter(loop, random("counter"), self.trace, self.bank)
         self.stormy = False

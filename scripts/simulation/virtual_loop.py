@@ -132,6 +132,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """As `call_later`, on behalf of no process."""
         return self.call_at(self._now_s + delay_s, callback, *args, context=self.outside)
 
+    def give_up(self) -> None:
+        """End the run with Endless: somebody has seen that it gets nowhere."""
+        self._rounds_max = self.rounds
+
     def put_back(self, handles: Iterable[asyncio.Handle]) -> None:
         """Run these as soon as what is ready has run."""
         self._ready.extend(handles)
@@ -142,7 +146,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         ready = self._ready
         self.rounds += 1
         if self.rounds > self._rounds_max:
-            raise Endless(f"no end after {self._rounds_max} rounds")
+            raise Endless(f"no end after {self.rounds} rounds")
         if not ready:
             self._advance()
         for _ in range(len(ready)):
