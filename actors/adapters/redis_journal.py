@@ -197,6 +197,11 @@ class RedisJournal:
         keys = self._keys(shard)
         await self._one(keys, pack("SETNX", keys.stream[0], 0))
 
+    async def stream_position(self, shard: int) -> int:
+        """The sequence of the shard's latest stream entry, trimmed or not; 0 if there never was one."""
+        keys = self._keys(shard)
+        return int(await self._one(keys, pack("GET", keys.stream[0])) or 0)
+
     async def stream_read(self, shard: int, after: int, limit: int) -> Sequence[StreamEntry]:
         """Up to `limit` entries of the shard's stream with `sequence > after`, in order."""
         keys = self._keys(shard)

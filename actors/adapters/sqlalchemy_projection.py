@@ -113,6 +113,12 @@ class SqlReadModel:
         with translated(), self._engine.begin() as connection:
             connection.execute(update(shards).values(rebuilding=True, generation=shards.c.generation + 1))
 
+    def restart(self, shard: int, sequence: int) -> None:
+        """Put a shard at `sequence`, whatever it was at, to be rebuilt."""
+        values = {"sequence": sequence, "rebuilding": True, "generation": shards.c.generation + 1}
+        with translated(), self._engine.begin() as connection:
+            connection.execute(update(shards).where(shards.c.shard == shard).values(values))
+
     def close(self) -> None:
         self._engine.dispose()
 

@@ -231,6 +231,10 @@ class MemoryJournal:
         """From now on keep the shard's events in its stream, until they are trimmed."""
         self.store.shard(shard).streaming = True
 
+    async def stream_position(self, shard: int) -> int:
+        """The sequence of the shard's latest stream entry, trimmed or not; 0 if there never was one."""
+        return self.store.shard(shard).sequence
+
     async def stream_read(self, shard: int, after: int, limit: int) -> Sequence[StreamEntry]:
         """Up to `limit` entries of the shard's stream with `sequence > after`, in order."""
         return [entry for entry in self.store.shard(shard).stream if entry.sequence > after][:limit]

@@ -82,20 +82,31 @@ class Projector:
             except (JournalUnavailable, ReadModelUnavailable, Overtaken) as error:
                 log.warning("the read side waits: %s", error)
                 self._forget()
+                prepared = False
                 await asyncio.sleep(self._limits.projector_retry_s)
                 continue
             except Exception:
                 log.exception("the projector stumbled; it begins again from what is stored")
                 self._forget()
+                prepared = False
                 await asyncio.sleep(self._limits.projector_retry_s)
                 continue
             await asyncio.sleep(0 if busy else self._limits.projector_poll_s)
 
     async def prepare(self) -> None:
-        """Open the streams and the tables. Raises JournalUnavailable and ReadModelUnavailable."""
+        """Open the streams and the tables. Raises JournalUnavailable and ReadModelUnavailable.
+
+        Rows that are ahead of the journal were made from another one, or from writes that it has lost: they are made
+        anew, and what the journal does not have goes.
+        """
         for shard in range(self._shards):
             await self._stream.stream_open(shard)
         await asyncio.to_thread(self._model.prepare, self._shards)
+        for shard, position in (await asyncio.to_thread(self._model.positions)).items():
+            latest = await self._stream.stream_position(shard)
+            if position.sequence > latest:
+                log.warning("shard %d is at %d of a stream that ends at %d", shard, position.sequence, latest)
+                await asyncio.to_thread(self._model.restart, shard, latest)
 
     async def round(self) -> bool:
         """Take what the streams have into the rows; True if a stream may have more right now."""
@@ -170,27 +181,38 @@ class Projector:
         broken: list[Address] = []
         for id_, runs in followed.orders.items():
             known = self._known.get(id_) or _Known(self._kind.initial, 0, {}, set())
-            version, order = known.version, known.order
-            for before, events in runs:
-                if before > version:
-                    broken.append(Address(self._kind.name, id_))
-                    break
-                order = self._folded(order, events[version - before :])
-                version = max(version, before + len(events))
-            else:
-                if version > known.version:
-                    if not known.version:
-                        new.add(id_)
-                    changes.append(self._change(known, order, version))
-                    self._known[id_] = known
-                    self._known.move_to_end(id_)
+            is_new = not known.version
+            try:
+                change = self._advanced(known, runs)
+            except Exception:
+                # One order that cannot be read must not keep all others out of their lists.
+                log.exception("%s stays as it is in the read side", id_)
+                self._known.pop(id_, None)
+                continue
+            if change is None and runs[-1][0] > known.version:
+                broken.append(Address(self._kind.name, id_))
+            elif change is not None:
+                changes.append(change)
+                new |= {id_} if is_new else set()
+                self._known[id_] = known
+                self._known.move_to_end(id_)
         if new:
             await self._give_keys(shard, new, changes)
         if broken:
             log.info("shard %d: %d orders are read whole", shard, len(broken))
             changes += await self._whole(shard, broken)
-        before_, last = self._positions[shard], followed.entries[-1].sequence
-        return Batch(shard, before_, before_._replace(sequence=last), changes)
+        before, last = self._positions[shard], followed.entries[-1].sequence
+        return Batch(shard, before, before._replace(sequence=last), changes)
+
+    def _advanced(self, known: _Known, runs: Sequence[Events]) -> OrderChange | None:
+        """What these events change of a known order; None if nothing does, or if some before them are missing."""
+        version, order = known.version, known.order
+        for before, events in runs:
+            if before > version:
+                return None
+            order = self._folded(order, events[version - before :])
+            version = max(version, before + len(events))
+        return self._change(known, order, version) if version > known.version else None
 
     def _folded(self, order: Order, events: Iterable[bytes]) -> Order:
         evolve = self._kind.evolve
@@ -225,11 +247,15 @@ class Projector:
     async def _whole(self, shard: int, addresses: Sequence[Address]) -> list[OrderChange]:
         changes = []
         for address, record in zip(addresses, await self._stream.records(shard, addresses), strict=True):
-            order, _ = replay(self._kind, record.snapshot, record.events)
+            self._known.pop(address.id, None)
+            try:
+                order, _ = replay(self._kind, record.snapshot, record.events)
+            except Exception:
+                log.exception("%s cannot be read, and is left out of the read side", address)
+                continue
             if order.id:
                 known = _Known(self._kind.initial, 0, {}, set())
                 changes.append(self._change(known, order, record.version, record))
-                self._known.pop(address.id, None)
         return changes
 
     # --- storing ------------------------------------------------------------------------------------------------------

@@ -239,6 +239,7 @@ async def test_the_stream_holds_the_shards_events_in_order_once_it_is_open(journ
     await journal.stream_trim(17, 1)
     assert [entry.sequence for entry in await journal.stream_read(17, 0, 10)] == [2]
     await journal.stream_trim(17, 2)
+    assert await journal.stream_position(17) == 2
     await owner.store(one(append(SKU, 1, "e")))
     assert [entry.sequence for entry in await journal.stream_read(17, 0, 10)] == [3]
 

@@ -197,6 +197,39 @@ async def test_entries_that_are_missing_are_made_good_from_the_journal(
     assert side.rows() == await fresh_rows(side, new_database())
 
 
+async def test_an_order_that_cannot_be_read_keeps_no_other_out(side: Side) -> None:
+    good, bad = life(0), life(4)
+    poisoned = Life(bad.id, [*bad.events[:2], b"order.from_a_newer_dray/1 {}", *bad.events[2:]])
+    await side.writer.add((poisoned, 2))
+    await side.rest()
+    await side.writer.add((poisoned, 2), (good, len(good.events)))
+    await side.writer.add((poisoned, 9))
+    await side.rest()
+    assert {kept.id: kept.version for kept in side.model.kept([good.id, bad.id])} == {
+        good.id: len(good.events), bad.id: 2,
+    }  # fmt: skip
+    side.model.request_rebuild()
+    side.kill()
+    await side.rest()
+    assert [kept.id for kept in side.model.kept([good.id, bad.id])] == [good.id]
+
+
+async def test_rows_of_another_journal_make_way(side: Side) -> None:
+    """The journal was replaced by an empty one, or has lost what it had stored last."""
+    await live(side, life(0), life(4), life(8))
+    await side.rest()
+    side.store = MemoryStore()
+    side.writer = Writer(side.journal())
+    one = life(12)
+    await side.writer.add((one, 3))
+    side.kill()
+    await side.projector.prepare()
+    await live(side, one)
+    await side.rest()
+    assert [row[0] for row in side.rows()["orders"]] == [one.id]
+    assert {task[0] for task in side.rows()["tasks"]} == {one.id}
+
+
 def test_without_its_tables_it_says_so(new_database: Callable[[], str]) -> None:
     model = SqlReadModel(new_database())
     with pytest.raises(ReadModelUnavailable):
