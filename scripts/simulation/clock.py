@@ -18,7 +18,12 @@ class WallClock:
         self._jumped_ms = 0
 
     def now(self) -> Millis:
-        return EPOCH_MS + int((self._loop.time() - START_S) * 1000) + self._jumped_ms
+        return self.steady() + self._jumped_ms
+
+    def steady(self) -> Millis:
+        """The clock of the disk's machine, which does not jump: if it did, leases would end before their owners think
+        so, and a host that is cut off at that moment would answer reads from old memory for the rest of its lease."""
+        return EPOCH_MS + int((self._loop.time() - START_S) * 1000)
 
     def jump(self, seconds: float) -> None:
         self._jumped_ms += int(seconds * 1000)

@@ -70,7 +70,7 @@ class Cluster:
             wall=clock.now,
             spawn=self._spawn,
             retire=self._retire,
-            lease_of=lambda owner: max(0, system.disk.store.contents.leases.get(owner, 0) - clock.now()),
+            lease_of=lambda owner: max(0, system.disk.store.contents.leases.get(owner, 0) - clock.steady()),
             wire_s=wire_s,
         )
         self._loop = loop

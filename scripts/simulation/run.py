@@ -120,7 +120,7 @@ class _World:
         self.trace = Trace(keep_trace)
         self.clock = WallClock(loop)
         self.network = Network(loop, random("network"), self.trace)
-        self.disk = Disk(loop, random("disk"), self.trace, self.clock.now)
+        self.disk = Disk(loop, random("disk"), self.trace, self.clock.steady)
         self.history = History(self.disk.store, self.plan.shards, loop.give_up)
         self.bank = Bank(self.clock.now)
         self.counter = Counter(loop, random("counter"), self.trace, self.bank)
