@@ -83,7 +83,7 @@ async def make(client: Client, catalogue: Catalogue, plan: Plan, state: RunState
     )
     no_more: dict[str, Any] = {}
     parties: list[tuple[str, dict[str, Any]]] = [
-        (f"/v1/{kind}/{name}", {"name": name, "stripe_account": account(name) if accounts else None, **more})
+        (f"/v1/{kind}/{name}", {"name": name.title(), "stripe_account": account(name) if accounts else None, **more})
         for kind, name, more in [
             ("retailers", RETAILER, no_more),
             *(("brands", name, no_more) for name in brands),
