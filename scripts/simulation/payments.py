@@ -79,14 +79,14 @@ class LinePayments:
 
         there_s = random.uniform(*weather.payment_s)
         if random.random() < weather.payment_slow:
-            there_s += random.uniform(2.0, 8.0)
+            there_s += random.uniform(2.0, 6.0)
         lost = Unknown("the connection was closed", stale=request.lookup)
         fate = random.random()
         if (fate := fate - weather.payment_lost) < 0:
             counter.loop.later(random.uniform(*GIVEN_UP_S), tell, lost)
         elif (fate := fate - weather.payment_late) < 0:
             counter.loop.later(random.uniform(*GIVEN_UP_S), tell, lost)
-            counter.loop.later(there_s + random.uniform(1.0, 5.0), arrive, False)
+            counter.loop.later(there_s + random.uniform(1.0, 4.0), arrive, False)
         elif fate < weather.payment_unanswered:
             counter.loop.later(there_s + random.uniform(*GIVEN_UP_S), tell, lost)
             counter.loop.later(there_s, arrive, False)

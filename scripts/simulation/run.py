@@ -33,7 +33,7 @@ from scripts.simulation.virtual_loop import START_S, Endless, Process, Stalled, 
 from scripts.simulation.weather import CALM, Weather, storm
 from scripts.simulation.webhooks import Webhooks
 
-LATEST_S = 15.0
+LATEST_S = 12.0
 """Longer than any message, request or payment can be on its way."""
 
 STILL_S = 4.0

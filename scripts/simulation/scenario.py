@@ -87,13 +87,13 @@ def _limits(random: Random) -> Limits:
     def bound(usual: int, tiny: int) -> int:
         return tiny if random.random() < 0.15 else usual
 
-    lease_s = random.choice((5.0, 1.5))
+    lease_s = random.choice((5.0, 2.0))
     return replace(
         LIMITS,
         lease_lost_s=lease_s,
-        lease_renew_s=lease_s / 4,
-        due_poll_s=1.0,
-        router_sweep_s=1.0,
+        lease_renew_s=lease_s / 3,
+        due_poll_s=1.5,
+        router_sweep_s=1.5,
         call_timeout_s=6.0,
         resident_idle_s=random.choice((1.0, 4.0, 30.0)),
         resident_actors_max=bound(30, 3),
