@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.app import endpoints
 from gateway.endpoint import Endpoint
+from tests.gateway.read_side import ReadSide
 from tests.gateway.shop import ORDER, Shop
 
 ENDPOINTS = [endpoint for endpoint in endpoints() if endpoint.path != "/v1/orders/batch"]
@@ -40,6 +41,8 @@ class Playground:
         self.runner.run(self.shop.open())
         self.runner.run(self.shop.stocked())
         order = self.runner.run(self.shop.placed())
+        self.side = ReadSide(self.shop)
+        self.runner.run(self.side.open())
         digits = order["id"][4:]
         self.ids = [
             order["id"],
@@ -53,6 +56,7 @@ class Playground:
         self.clients = {"ops": self.shop.ops, "retailer": self.shop.acme, "supplier": self.shop.north}
 
     def close(self) -> None:
+        self.side.close()
         self.runner.run(self.shop.close())
         self.runner.close()
 
