@@ -40,6 +40,8 @@ class SqlOrders:
                 for partly in (False, True) if query.status == REFUNDED else (False,):
                     places.update(_places(connection, query, wanted, partly=partly, few_max=self._few_max))
             page = sorted(places, reverse=True)[: query.limit]
+            if not page:
+                return []
             columns = select(orders.c.id, orders.c.version, orders.c.snapshot, orders.c.data_key)
             rows = connection.execute(columns.where(orders.c.id.in_([id_ for _, id_ in page])))
             kept = {row[0]: Kept(*row) for row in rows}

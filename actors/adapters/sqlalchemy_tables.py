@@ -70,7 +70,7 @@ Index("orders_by_retailer", orders.c.retailer, orders.c.created_at, orders.c.id)
 Index("orders_by_status", orders.c.status, orders.c.created_at, orders.c.id)
 Index("orders_by_retailer_status", orders.c.retailer, orders.c.status, orders.c.created_at, orders.c.id)
 Index("orders_by_email", orders.c.email_digest, orders.c.created_at, orders.c.id)
-PARTLY = literal_column("refund_status = 'partial'", Boolean)
+PARTLY = orders.c.refund_status == literal_column("'partial'")
 """Spelt out also where it is asked for: a partial index is not chosen for a parameter."""
 Index("orders_refunded", orders.c.created_at, orders.c.id, sqlite_where=PARTLY, postgresql_where=PARTLY)
 
