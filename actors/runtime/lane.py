@@ -55,6 +55,8 @@ class Lane:
         self._lingering = False
         self._watch_ids = 0
         self._watched: dict[int, Pending] = {}
+        self._asked: set[int] = set()  # watches whose own call has not been answered yet
+        self._early: dict[int, Reply] = {}  # their notices, which another call's answer has brought before
         self._waiting: dict[Pending, Millis] = {}  # asked and not answered, in order of asking
 
     def queued(self) -> int:
@@ -101,22 +103,28 @@ class Lane:
         return batch
 
     async def _call(self, batch: list[Pending]) -> None:
+        watches = {pending.watch_id for pending in batch if pending.envelope.watch}
+        self._asked |= watches
         try:
             data = await self._transport.deliver(
                 self.host, encode_batch(self._sender, False, [pending.item for pending in batch])
             )
         except HostUnavailable as error:
             log.info("%s cannot be reached: %s", self.host, error)
+            for watch_id in watches:
+                self._early.pop(watch_id, None)
             self._lost(batch)
             return
         finally:
             self._calls -= 1
+            self._asked -= watches
         answers = decode_answers(data)
         for pending, reply in zip(batch, answers.replies, strict=True):
-            if reply is None:
+            early = self._early.pop(pending.watch_id, None) if watches else None
+            if reply is None and early is None:
                 self._watch(pending)
             else:
-                self._settle(pending, reply)
+                self._settle(pending, early if reply is None else reply)
         self._noticed(answers.notices)
         self._pump()
 
@@ -144,6 +152,8 @@ class Lane:
             pending = self._watched.pop(watch_id, None)
             if pending is not None:
                 self._settle(pending, reply)
+            elif watch_id in self._asked:
+                self._early[watch_id] = reply
 
     def _settle(self, pending: Pending, reply: Reply | None) -> None:
         self._waiting.pop(pending, None)

@@ -1,0 +1,63 @@
+"""One destination of a router: what its calls bring back, in whatever order."""
+
+from __future__ import annotations
+
+import asyncio
+
+from actors.runtime.codec import encode_answers
+from actors.runtime.envelope import Envelope, Read, Reply, Status
+from actors.runtime.lane import Lane, Pending
+from actors.runtime.limits import LIMITS
+from models.decision import Address
+
+FAR = 2**60
+
+
+class HandOperated:
+    """A transport whose calls a test answers itself."""
+
+    def __init__(self) -> None:
+        self.calls: list[asyncio.Future[bytes]] = []
+
+    async def deliver(self, _host: str, _batch: bytes) -> bytes:
+        self.calls.append(asyncio.get_running_loop().create_future())
+        return await self.calls[-1]
+
+
+def asked(name: str, *, watch: bool) -> Pending:
+    envelope = Envelope(Address("order", name), Read(), FAR, watch=watch)
+    pending = Pending(envelope, asyncio.get_running_loop().create_future())
+    pending.watch_until = FAR
+    return pending
+
+
+async def test_a_notice_that_overtakes_the_answer_to_its_own_call_is_kept() -> None:
+    """A host may have something to tell before the call that asked to be told has been answered: that one waits for
+    others in its batch, and the notice leaves with whatever call is answered first."""
+    transport, came_back = HandOperated(), list[tuple[Pending, Reply | None]]()
+    lane = Lane("host", transport, "router", LIMITS, lambda pending, reply: came_back.append((pending, reply)))
+    watcher, other = asked("a", watch=True), asked("b", watch=False)
+    lane.put(watcher)
+    lane.put(other)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    first, second = transport.calls
+    told = Reply(Status.OK, b'{"status":"confirmed"}', 6)
+    second.set_result(encode_answers([Reply(Status.OK)], [(watcher.watch_id, told)]))
+    await asyncio.sleep(0.001)
+    assert [pending for pending, _ in came_back] == [other]
+    first.set_result(encode_answers([None], []))
+    await asyncio.sleep(0.001)
+    assert [(pending, reply.body if reply else b"") for pending, reply in came_back][1:] == [(watcher, told.body)]
+    assert len(transport.calls) == 2, "nobody is watched any more, so no call lingers"
+
+
+async def test_a_notice_for_nobody_is_dropped() -> None:
+    transport, came_back = HandOperated(), list[tuple[Pending, Reply | None]]()
+    lane = Lane("host", transport, "router", LIMITS, lambda pending, reply: came_back.append((pending, reply)))
+    other = asked("b", watch=False)
+    lane.put(other)
+    await asyncio.sleep(0)
+    transport.calls[0].set_result(encode_answers([Reply(Status.OK)], [(77, Reply(Status.OK))]))
+    await asyncio.sleep(0.001)
+    assert [pending for pending, _ in came_back] == [other]
