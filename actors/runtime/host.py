@@ -112,7 +112,8 @@ class HostCore:
         await self._outbox.close()
 
     async def own(self, cell: Cell) -> None:
-        """Take a cell over and resume what was under way in it. Raises JournalUnavailable."""
+        """Take a cell over and resume what was under way in it. If it is cancelled before all of that has been resumed,
+        the cell is let go: nobody would resume the rest. Raises JournalUnavailable."""
         if cell in self.cells:
             return
         asked = asyncio.get_running_loop().time()
@@ -123,7 +124,11 @@ class HostCore:
         if asyncio.get_running_loop().time() - asked >= self.limits.lease_lost_s:
             owned.prove()  # the answer was so long on its way that the cell may have another owner by now
             self.dirty()
-        await self._redrive.resume(owned)
+        try:
+            await self._redrive.resume(owned)
+        except asyncio.CancelledError:
+            self.drop(owned)
+            raise
 
     async def disown(self, cell: Cell) -> None:
         """Hand a cell over in good order: no new work, everything decided made durable, then let go."""

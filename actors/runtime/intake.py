@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from actors.runtime.codec import decode_batch, decode_item, encode_answers
 from actors.runtime.envelope import Envelope, Reply, Status
 from actors.runtime.notices import Watch
-from actors.runtime.resident import Work
+from actors.runtime.resident import NEVER, Work
 from models.decision import Address, Command
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dray.intake")
 
-_NEVER = 2**62
 _TAKEN = Reply(Status.OK)
 _FULL = Reply(Status.BUSY)
 _MOVED = Reply(Status.MOVED)
@@ -130,7 +129,7 @@ class Intake:
     def enqueue(self, to: Address, command: Command) -> None:
         """A command from within: an effect's outcome, a timer. Never refused and never too late: its number is bounded
         by its source, and nobody would send it again soon."""
-        self.again(self._host.work(Envelope(to, command, _NEVER, asks=False)))
+        self.again(self._host.work(Envelope(to, command, NEVER, asks=False)))
 
     def again(self, work: Work) -> None:
         """Turn a work again, after its actor has been loaded or a refused group has been dropped."""

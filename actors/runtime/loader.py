@@ -41,7 +41,7 @@ class Loader:
             resident.loading = False
             resident.assumed = True
             return True
-        if len(resident.waiting) >= self._host.limits.mailbox_messages_max:
+        if len(resident.waiting) >= self._host.limits.mailbox_messages_max and not work.from_within:
             work.answer(Reply(Status.BUSY))
             return False
         resident.waiting.append(work)

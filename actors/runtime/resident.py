@@ -10,12 +10,16 @@ from actors.runtime.codec import Remembered, encode_snapshot
 from actors.runtime.envelope import Envelope, Reply
 from actors.runtime.kind import ActorKind
 from actors.runtime.ports import Append, Group, Guard
-from models.decision import Address, Due, Effect, Send
+from models.decision import Address, Due, Effect, Millis, Send
 
 if TYPE_CHECKING:
     from actors.runtime.cell import OwnedCell
 
 ReplySink = Callable[[Reply], None]
+
+
+NEVER: Millis = 2**62
+"""When commands from within expire: outcomes of effects, ticks, resumptions."""
 
 
 class Work:
@@ -32,6 +36,11 @@ class Work:
         self.sink = sink
         self.attempts = 0
         self.must_load = False  # a creating command whose actor turned out to exist
+
+    @property
+    def from_within(self) -> bool:
+        """No queue may drop it: nobody could be told, and nobody would send it again soon."""
+        return self.envelope.expires_at == NEVER
 
     def answer(self, reply: Reply) -> None:
         """Tell the asker, if there is one."""

@@ -58,7 +58,7 @@ class Turning:
         if envelope.expected_version and self._stale(resident, work):
             return
         part = resident.part
-        if part is not None and len(part.works) >= self._part_events_max <= part.events():
+        if part is not None and len(part.works) >= self._part_events_max <= part.events() and not work.from_within:
             work.answer(Reply(Status.BUSY))  # the journal is away; whoever sent a message has an intent, and asks again
             return
         try:

@@ -15,7 +15,7 @@ from actors.runtime.local_journal import Fault
 from actors.runtime.ports import Cell, Commit, CommitResult, Guard
 from actors.runtime.resident import Work
 from models.decision import Address
-from tests.runtime.toys import Break, Deposit, Open, Pay, Town, in_town
+from tests.runtime.toys import Break, Deposit, Open, Pay, Rang, Town, in_town
 
 
 def account(name: str) -> Address:
@@ -284,6 +284,46 @@ def test_a_new_owner_resumes_what_was_under_way() -> None:
         assert not await town.journal().pending(cell, None, 10)
 
     in_town(story, silent=True, hosts={"h0": [0, 1, 2, 3]})
+
+
+def test_an_outcome_is_not_dropped_by_a_full_mailbox() -> None:
+    """Nobody could be told, and its intent would not be asked for again soon."""
+
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann", 5)
+        host = town.hosts["h0"]
+        await town.router.ask(ann, Pay(amount=1, ring=True))
+        assert host.pending_residents == 1
+        host.reload(ann, resume=False)
+        host.enqueue(ann, Rang())
+        await asyncio.sleep(0.05)
+        assert host.pending_residents == 0
+
+    in_town(story, silent=True, limits=replace(LIMITS, mailbox_messages_max=0))
+
+
+def test_a_takeover_that_is_broken_off_leaves_nothing_half_resumed() -> None:
+    """As when the link to the director breaks: whoever is told to own the cell next resumes everything in it."""
+
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann", 5)
+        await town.router.ask(ann, Pay(amount=1, ring=True))  # the bell of h0 never answers
+        cell = town.hosts["h0"].cell_of(ann)
+        other = await town.start_host("h1", [])
+        other.journal.faults = lambda operation, _cell: (  # type: ignore[attr-defined]
+            Fault.LOST_REQUEST if operation == "pending" else Fault.NONE
+        )
+        owning = asyncio.ensure_future(other.own(cell))
+        await asyncio.sleep(0.05)
+        owning.cancel()
+        await asyncio.gather(owning, return_exceptions=True)
+        assert cell not in other.cells
+        other.journal.faults = None  # type: ignore[attr-defined]
+        await other.own(cell)
+        await asyncio.sleep(0.05)
+        assert town.bells["h1"].rung == ["ann"]
+
+    in_town(story, silent=True, limits=replace(LIMITS, commit_retry_s=0.001))
 
 
 def test_the_due_index_repeats_an_effect_without_an_answer() -> None:
