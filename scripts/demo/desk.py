@@ -126,8 +126,10 @@ class Desk:
             raise NotSo(f"cancelled ({self.order['cancel_reason']}) instead of {status}")
 
     async def until_offered(self, supplier: str) -> None:
+        """Until the supplier has the task: the consignment is on offer a moment before that."""
+
         def is_offered(order: Json) -> bool:
-            return bool(order["status"] == "cancelled" or self._consignment(supplier)["status"] == "offered")
+            return bool(order["status"] == "cancelled" or self._consignment(supplier)["task_status"] == "offered")
 
         await self.until(f"offered to {supplier}", is_offered)
 
