@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.order.state import Order, captured, headline, refund_status, refunded
-from models.order.tables import TASK
+from models.order.state import Order, captured, headline, refund_status, refunded, task_status
 
 Row = dict[str, Any]
 
@@ -34,9 +33,9 @@ def order_row(order: Order) -> Row:
 def task_statuses(order: Order) -> dict[int, tuple[str, str]]:
     """Number of a consignment -> (supplier, status of its task), for those that have become a task."""
     return {
-        consignment.number: (consignment.supplier, TASK[consignment.status])
+        consignment.number: (consignment.supplier, status)
         for consignment in order.consignments
-        if consignment.status in TASK
+        if (status := task_status(consignment)) is not None
     }
 
 

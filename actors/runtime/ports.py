@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from models.decision import Address, Command, Due, Effect, Millis
 from models.record import dataclass
@@ -247,5 +247,3 @@ class EffectRunner(Protocol):
 Runners = Mapping[str, EffectRunner]
 Wall = Callable[[], Millis]
 """The wall clock."""
-
-Metrics = Mapping[str, Any]
