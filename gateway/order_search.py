@@ -15,11 +15,15 @@ from typing import TypeVar
 
 import orjson
 
-from actors.runtime.reading import AllOf, OrderQuery, OrderReader, Place, ReadModelUnavailable
+from actors.order import KIND as ORDER
+from actors.runtime.codec import decode_snapshot
+from actors.runtime.reading import AllOf, Kept, OrderQuery, OrderReader, Place, ReadModelUnavailable
 from gateway.auth import Principal
 from gateway.context import Gateway
+from gateway.endpoint import Parameter
 from gateway.personal_data import WORDS, email_digest
 from gateway.problems import FieldError, Problem
+from gateway.views import View
 from models.decision import Millis
 from models.identity import NAME, is_order_id, order_of
 from models.order.tables import HEADLINES
@@ -31,6 +35,17 @@ Q_CHARS_MAX = 200
 WORDS_MAX = 5
 RETAILERS_MAX = 1_000
 CURSOR = re.compile(r"[A-Za-z0-9_-]{1,120}\Z")
+
+PAGE = (
+    Parameter(
+        "limit",
+        "query",
+        "How many on a page.",
+        {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT},
+    ),
+    Parameter("cursor", "query", "The `next_cursor` of the page before.", {"type": "string"}),
+)
+"""What every list is asked with."""
 
 T = TypeVar("T")
 
@@ -144,6 +159,12 @@ async def blocking(ask: Callable[..., T], *arguments: object) -> T:
         return await asyncio.to_thread(ask, *arguments)
     except ReadModelUnavailable:
         raise Problem("unavailable", "The read side is not available at the moment.", retry_after_s=1) from None
+
+
+def view_of(kept: Kept) -> View:
+    """The order as its actor would have shown it when the row was written."""
+    view: View = ORDER.view(decode_snapshot(ORDER, kept.snapshot)[0])
+    return view
 
 
 def limit_of(fields: Mapping[str, str]) -> int:

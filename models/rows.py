@@ -87,24 +87,6 @@ class Rows(Generic[V]):
             for leaf in branch.values():
                 yield from leaf.items()
 
-    def page(self, after: str, least: int) -> tuple[list[tuple[str, V]], str]:
-        """At least `least` rows beyond the cursor `after` (empty: from the start), if there are as many, and the
-        cursor of the next page, empty at the end. A page ends with a leaf, so it may hold more than `least`; rows
-        that neither come nor go meanwhile are seen exactly once."""
-        found: list[tuple[str, V]] = []
-        last = after
-        for branch_name, branch in sorted(self.branches.items()):
-            if branch_name < after[:2]:
-                continue
-            for leaf_name, leaf in sorted(branch.items()):
-                if branch_name + leaf_name <= after:
-                    continue
-                if len(found) >= least:
-                    return found, last
-                found.extend(leaf.items())
-                last = branch_name + leaf_name
-        return found, ""
-
 
 GAP_MS_MAX = 60_000
 """The most that one silence adds to the age of what is remembered."""

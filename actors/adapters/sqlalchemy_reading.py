@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, func, or_, select, tuple_
 
 from actors.adapters.sqlalchemy_tables import PARTLY, connect, orders, shards, tasks, terms, translated
-from actors.runtime.reading import AllOf, Found, Kept, OrderQuery, Place
+from actors.runtime.reading import AllOf, Found, FoundTask, Kept, OrderQuery, Place, TaskQuery
 from models.decision import Millis
 
 Columns = tuple[ColumnElement[Any], ColumnElement[Any]]
@@ -40,12 +40,26 @@ class SqlOrders:
                 for partly in (False, True) if query.status == REFUNDED else (False,):
                     places.update(_places(connection, query, wanted, partly=partly, few_max=self._few_max))
             page = sorted(places, reverse=True)[: query.limit]
-            if not page:
-                return []
-            columns = select(orders.c.id, orders.c.version, orders.c.snapshot, orders.c.data_key)
-            rows = connection.execute(columns.where(orders.c.id.in_([id_ for _, id_ in page])))
-            kept = {row[0]: Kept(*row) for row in rows}
+            kept = _kept(connection, page)
             return [Found(place, kept[place[1]]) for place in page if place[1] in kept]
+
+    def find_tasks(self, query: TaskQuery) -> Sequence[FoundTask]:
+        """At most `query.limit` of the supplier's tasks, newest first."""
+        at, id_ = tasks.c.created_at, tasks.c.order_id
+        statement = select(at, id_, tasks.c.consignment, tasks.c.status).where(tasks.c.supplier == query.supplier)
+        if query.status:
+            statement = statement.where(tasks.c.status == query.status)
+        if query.after is not None:
+            statement = statement.where(tuple_(at, id_) < tuple_(*query.after))
+        statement = statement.order_by(at.desc(), id_.desc()).limit(query.limit)
+        with translated(), self._engine.connect() as connection:
+            found = [((row[0], row[1]), row[2], row[3]) for row in connection.execute(statement)]
+            kept = _kept(connection, [place for place, _, _ in found])
+            return [
+                FoundTask(place, consignment, status, kept[place[1]])
+                for place, consignment, status in found
+                if place[1] in kept
+            ]
 
     def retailers(self) -> Sequence[str]:
         """Everybody who has ever placed an order: a step along the index for each, however many orders there are."""
@@ -67,6 +81,15 @@ class SqlOrders:
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+def _kept(connection: Connection, page: Sequence[Place]) -> dict[str, Kept]:
+    """The rows of these orders."""
+    if not page:
+        return {}
+    columns = select(orders.c.id, orders.c.version, orders.c.snapshot, orders.c.data_key)
+    rows = connection.execute(columns.where(orders.c.id.in_([id_ for _, id_ in page])))
+    return {row[0]: Kept(*row) for row in rows}
 
 
 def _places(connection: Connection, query: OrderQuery, wanted: AllOf, *, partly: bool, few_max: int) -> Sequence[Place]:

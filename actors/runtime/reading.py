@@ -158,11 +158,37 @@ class Found(NamedTuple):
     kept: Kept
 
 
+@dataclass(frozen=True)
+class TaskQuery:
+    """A page of one supplier's tasks, newest order first. An order has at most one task for a supplier.
+
+    after:  the place where the page before ended. status: the task's own; empty for all.
+    """
+
+    limit: int
+    supplier: str
+    status: str = ""
+    after: Place | None = None
+
+
+class FoundTask(NamedTuple):
+    """A task on a page: which consignment of the order it is, and what the rows say of its status."""
+
+    place: Place
+    consignment: int
+    status: str
+    kept: Kept
+
+
 class OrderReader(Protocol):
     """The read model, for gateways. Every method blocks, and may raise ReadModelUnavailable."""
 
     def find(self, query: OrderQuery) -> Sequence[Found]:
         """At most `query.limit` orders."""
+        ...
+
+    def find_tasks(self, query: TaskQuery) -> Sequence[FoundTask]:
+        """At most `query.limit` tasks."""
         ...
 
     def retailers(self) -> Sequence[str]:

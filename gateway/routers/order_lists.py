@@ -6,16 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
-from actors.order import KIND as ORDER
-from actors.runtime.codec import decode_snapshot
 from actors.runtime.envelope import Reply, Status
 from actors.runtime.reading import Found, OrderQuery
 from gateway.auth import EVERYONE
 from gateway.endpoint import Answer, Call, Parameter, Routes, Streamed
 from gateway.exports import EXPORTS, SUPPLIERS_EXPORTS, Rows, body, header
 from gateway.order_search import (
-    LIMIT_DEFAULT,
-    LIMIT_MAX,
+    PAGE,
     Q_CHARS_MAX,
     blocking,
     cursor_of,
@@ -23,6 +20,7 @@ from gateway.order_search import (
     limit_of,
     order_query,
     reader_of,
+    view_of,
 )
 from gateway.replies import json_answer
 from gateway.schemas.order_views import Orders
@@ -53,16 +51,6 @@ FILTERS = (
     ),
     Parameter("retailer", "query", "Whose orders; of use to ops only.", {"type": "string"}),
 )
-PAGE = (
-    Parameter(
-        "limit",
-        "query",
-        "How many on a page.",
-        {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT},
-    ),
-    Parameter("cursor", "query", "The `next_cursor` of the page before.", {"type": "string"}),
-)
-
 ROWS = Parameter(
     "rows",
     "query",
@@ -144,7 +132,5 @@ async def _disconnected(call: Call) -> None:
 def shown(call: Call, found: Found) -> View:
     """An order of the read side, as the caller may see it: exactly what its actor would answer."""
     kept = found.kept
-    state, _ = decode_snapshot(ORDER, kept.snapshot)
-    view: View = ORDER.view(state)
     reply = Reply(Status.OK, b"", kept.version, kept.data_key)
-    return shown_order(call.gateway.sealer, call.principal, view, reply)
+    return shown_order(call.gateway.sealer, call.principal, view_of(kept), reply)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import orjson
 
 from actors.runtime.envelope import Status
+from actors.runtime.reading import FoundTask, TaskQuery
 from gateway.auth import OPS, SUPPLIER
 from gateway.endpoint import Answer, Call, Parameter, Routes
 from gateway.order_access import task_for, told
-from gateway.problems import FieldError, Problem
-from gateway.replies import checked, json_answer, replay_headers
+from gateway.order_search import PAGE, blocking, cursor_of, invalid, limit_of, place_of, reader_of, view_of
+from gateway.replies import json_answer, replay_headers
 from gateway.routers.order_actions import IF_MATCH
 from gateway.schemas.tasks import (
     AcceptRequest,
@@ -35,15 +37,12 @@ from models.order.messages import (
     Tracking,
 )
 from models.order.tables import TASK
-from models.supplier import ListTasks
 
 routes = Routes("Tasks")
 
 ROLES = SUPPLIER | OPS
-LIMIT_DEFAULT = 20
-LIMIT_MAX = 200
-PAGES_PER_ANSWER_MAX = 25
 STATUSES = frozenset(TASK.values())
+OFFERED = TASK["offered"]
 ANSWERS = {200: (Task, "The task as it is now.")}
 REFUSALS = ("not_found", "consignment_delivered", "stale")
 
@@ -52,73 +51,56 @@ REFUSALS = ("not_found", "consignment_delivered", "stale")
     "GET",
     "/v1/tasks",
     roles=ROLES,
-    answers={200: (Tasks, "Live tasks, in no particular order.")},
+    answers={200: (Tasks, "A page of tasks, newest first.")},
     parameters=(
-        Parameter("status", "query", "Only tasks of this status.", {"type": "string", "enum": sorted(STATUSES)}),
-        Parameter("supplier", "query", "Whose tasks; needed by ops only.", {"type": "string"}),
         Parameter(
-            "limit",
-            "query",
-            "At least so many, if there are as many.",
-            {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT},
+            "status", "query", "Only tasks of this status.", {"type": "string", "enum": sorted(STATUSES)}
         ),
-        Parameter("cursor", "query", "The `next_cursor` of the page before.", {"type": "string"}),
+        Parameter("supplier", "query", "Whose tasks; needed by ops only.", {"type": "string"}),
+        *PAGE,
     ),
     problems=("invalid",),
-)
+)  # fmt: skip
 async def list_tasks(call: Call) -> Answer:
-    """List a supplier's live tasks: those it has been offered or has accepted, until they are delivered or withdrawn.
+    """List a supplier's tasks, newest first.
 
-    A page may hold a few more than `limit`, or, where a filter leaves little, fewer; only `next_cursor: null` says
-    that there are no more.
+    The list follows the tasks within about a second; one task is read as it is at this moment. Tasks that are on offer
+    are the queue which a supplier works off, so they are looked at again before they are listed: one that has been
+    answered is not listed as `offered` any more. A page of `status=offered` may therefore hold fewer than `limit`; only
+    `next_cursor: null` says that there are no more.
     """
-    query = call.query()
-    supplier = call.principal.name if call.principal.role == "supplier" else query.get("supplier", "")
+    fields = call.query()
+    supplier = call.principal.name if call.principal.role == "supplier" else fields.get("supplier", "")
     if not supplier:
-        raise Problem("invalid", errors=[FieldError("supplier", "Say whose tasks.")])
-    status = query.get("status", "")
+        raise invalid("supplier", "Say whose tasks.")
+    status = fields.get("status", "")
     if status and status not in STATUSES:
-        raise Problem("invalid", errors=[FieldError("status", f"One of {', '.join(sorted(STATUSES))}.")])
-    limit = _limit(query)
-    cursor = query.get("cursor", "")
-    if len(cursor) > 16 or not cursor.isascii():
-        raise Problem("invalid", errors=[FieldError("cursor", "This is no cursor of ours.")])
-    found: list[View] = []
-    for _ in range(PAGES_PER_ANSWER_MAX):
-        page, cursor = await _page(call, supplier, status, cursor, limit)
-        found += page
-        if not cursor or len(found) >= limit:
-            break
-    return json_answer(200, {"data": found, "next_cursor": cursor or None})
+        raise invalid("status", f"One of {', '.join(sorted(STATUSES))}.")
+    limit, reader = limit_of(fields), reader_of(call.gateway)
+    query = TaskQuery(limit + 1, supplier, status, place_of(fields.get("cursor", "")))
+    while True:
+        found = await blocking(reader.find_tasks, query)
+        page, more = found[:limit], len(found) > limit
+        tasks = await _shown(call, page, status)
+        if tasks or not more:
+            return json_answer(200, {"data": tasks, "next_cursor": cursor_of(page[-1].place) if more else None})
+        query = replace(query, after=page[-1].place)
 
 
-def _limit(query: dict[str, str]) -> int:
-    text = query.get("limit", str(LIMIT_DEFAULT))
-    if not (text.isascii() and text.isdigit() and len(text) < 5 and 1 <= int(text) <= LIMIT_MAX):
-        raise Problem("invalid", errors=[FieldError("limit", f"A number from 1 to {LIMIT_MAX}.")])
-    return int(text)
-
-
-async def _page(call: Call, supplier: str, status: str, cursor: str, limit: int) -> tuple[list[View], str]:
-    """One page of the supplier actor's list, each task as its order says it is."""
+async def _shown(call: Call, page: Sequence[FoundTask], status: str) -> list[View]:
+    """The page's tasks that still have the status asked for."""
     gateway = call.gateway
-    # The supplier knows only whether it has answered; the order knows what has become of the task since.
-    asked = ListTasks(after=cursor, limit=limit, status="offered" if status == "offered" else "")
-    reply = await gateway.router.ask(Address("supplier", supplier), asked)
-    if reply.status is Status.ABSENT:
-        return [], ""
-    listed = orjson.loads(checked(reply).body)
-    rows = listed["tasks"]
+    on_offer = [one.kept.id for one in page if one.status == OFFERED]
+    replies = await gateway.router.read_many([Address("order", order) for order in on_offer])
+    current = {id_: reply for id_, reply in zip(on_offer, replies, strict=True) if reply.status is Status.OK}
     tasks: list[View] = []
-    orders = await gateway.router.read_many([Address("order", row["order"]) for row in rows])
-    for row, order in zip(rows, orders, strict=True):
-        if order.status is not Status.OK:
-            continue
-        view: View = orjson.loads(order.body)
-        consignment = consignment_of_task(view, row["id"])
-        if consignment is not None and status in ("", consignment["task_status"]):
-            tasks.append(shown_task(gateway.sealer, view, consignment, order.data_key))
-    return tasks, listed["next"] or ""
+    for one in page:
+        reply = current.get(one.kept.id)
+        view, data_key = (orjson.loads(reply.body), reply.data_key) if reply else (view_of(one.kept), one.kept.data_key)
+        consignment = view["consignments"][one.consignment - 1]
+        if status in ("", consignment["task_status"]):
+            tasks.append(shown_task(gateway.sealer, view, consignment, data_key))
+    return tasks
 
 
 @routes.add("GET", "/v1/tasks/{id}", roles=ROLES, answers=ANSWERS, problems=("not_found",))

@@ -5,7 +5,6 @@ This package's name exports its messages only; the decider is `models.supplier.m
 
 from models.supplier.messages import (
     CloseTask,
-    ListTasks,
     OfferTask,
     PutSupplier,
     SupplierPut,
@@ -19,7 +18,6 @@ from models.supplier.messages import (
 
 __all__ = [
     "CloseTask",
-    "ListTasks",
     "OfferTask",
     "PutSupplier",
     "SupplierPut",

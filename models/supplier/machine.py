@@ -18,7 +18,6 @@ from models.record import changed, dataclass
 from models.rows import Recent, Rows
 from models.supplier.messages import (
     CloseTask,
-    ListTasks,
     OfferTask,
     PutSupplier,
     SupplierPut,
@@ -36,7 +35,6 @@ DAY_MS = 86_400_000
 SETTLED_SPAN_MS = 5 * 60_000
 ACCEPT_WITHIN_S_MAX = 30 * 86_400
 CAPACITY_MAX = 10_000_000
-PAGE_TASKS_MAX = 200
 
 # --- state -----------------------------------------------------------------------------------------------------------
 
@@ -221,28 +219,11 @@ def _acknowledge(command: TaskCommand, task: Task) -> Send:
     return Send(command.reply_to, TaskAnswered(task=command.task, status=status.value, accept_by=task.accept_by))
 
 
-def _list(state: Supplier, command: ListTasks) -> Decision:
-    limit = min(max(command.limit, 1), PAGE_TASKS_MAX)
-    found: list[tuple[str, Task]] = []
-    cursor = command.after
-    while True:
-        page, cursor = state.live.page(cursor, limit)
-        found += [(task, row) for task, row in page if command.status in ("", row.status)]
-        if not cursor or len(found) >= limit:
-            break
-    tasks = [
-        {"id": task, "order": row.order, "status": row.status.value, "accept_by": row.accept_by or None}
-        for task, row in found
-    ]
-    return Accepted(reply={"tasks": tasks, "next": cursor})
-
-
 _DECIDERS: Mapping[type[Command], Callable[[Supplier, Any], Decision]] = {
     PutSupplier: _put,
     OfferTask: _offer,
     WithdrawTask: _withdraw,
     CloseTask: _close,
-    ListTasks: _list,
 }
 COMMANDS = frozenset(_DECIDERS)
 
@@ -312,7 +293,7 @@ _EVOLVERS: Mapping[type[Event], Callable[[Supplier, Any], Supplier]] = {
 
 
 def view(state: Supplier) -> dict[str, Any] | None:
-    """The supplier as the API shows it; None until it has been described. Its tasks are listed by `ListTasks`."""
+    """The supplier as the API shows it; None until it has been described. Its tasks are listed from the read side."""
     terms = state.terms
     if terms is None:
         return None

@@ -80,20 +80,6 @@ class CloseTask(TaskCommand):
     `withdrawn` when it had been withdrawn before."""
 
 
-@catalogue.command("supplier.tasks")
-@dataclass(frozen=True)
-class ListTasks(Command):
-    """A page of the live tasks, at least `limit` of them if there are as many, in no particular order.
-
-    after: the `next` of the page before; empty for the first.
-    status: only tasks that the supplier knows in this status; empty for all.
-    """
-
-    after: str = ""
-    limit: int = 20
-    status: str = ""
-
-
 # --- events ----------------------------------------------------------------------------------------------------------
 
 

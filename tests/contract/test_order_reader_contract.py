@@ -20,9 +20,9 @@ from actors.order import KIND as ORDER
 from actors.runtime.codec import replay
 from actors.runtime.local_journal import MemoryJournal, MemoryStore
 from actors.runtime.projector import Projector
-from actors.runtime.reading import Found, OrderQuery, ReadModelUnavailable
+from actors.runtime.reading import Found, OrderQuery, ReadModelUnavailable, TaskQuery
 from models.order.state import Order, headline, refund_status
-from models.order.tables import HEADLINES
+from models.order.tables import HEADLINES, TASK
 from models.projection import task_statuses, terms
 from tests.contract.databases import NAMES, databases
 from tests.contract.order_histories import SHARDS, START, Writer, life
@@ -154,9 +154,11 @@ def test_pages_are_what_a_look_at_all_orders_gives(stocked: Library, query: Orde
         (OrderQuery(limit=5, retailer="acme", emails=frozenset({"mail-acme-0"})), "orders_by_email"),
         (OrderQuery(limit=5, asked="north"), "tasks_by_supplier"),
         (OrderQuery(limit=5, retailer="acme", any_of=((frozenset({"word:x"}),),)), "terms USING PRIMARY KEY (term=?"),
+        (TaskQuery(limit=5, supplier="north"), "tasks_by_supplier "),
+        (TaskQuery(limit=5, supplier="north", status="offered"), "tasks_by_supplier_status"),
     ],
 )
-def test_searches_go_along_their_index(stocked: Library, query: OrderQuery, index: str) -> None:
+def test_searches_go_along_their_index(stocked: Library, query: OrderQuery | TaskQuery, index: str) -> None:
     """What a million orders show: a plan that reads them all takes half a minute."""
     engine = stocked.reader._engine
     if engine.dialect.name != "sqlite":
@@ -168,10 +170,35 @@ def test_searches_go_along_their_index(stocked: Library, query: OrderQuery, inde
         plans.append("\n".join(f"{row[3]} " for row in rows))
 
     event.listen(engine, "before_cursor_execute", explain)
-    stocked.reader.find(query)
+    _ = stocked.reader.find_tasks(query) if isinstance(query, TaskQuery) else stocked.reader.find(query)
     event.remove(engine, "before_cursor_execute", explain)
     assert any(index in plan for plan in plans), plans
     assert not any("TEMP B-TREE" in plan for plan in plans), plans
+
+
+TASKS = st.builds(
+    TaskQuery,
+    limit=st.integers(1, 7),
+    supplier=st.sampled_from(["north", "south", "nobody"]),
+    status=pick(sorted(set(TASK.values()))),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(query=TASKS)
+def test_tasks_are_what_a_look_at_all_orders_gives(stocked: Library, query: TaskQuery) -> None:
+    expected = [
+        (order.id, number, status)
+        for order in sorted(stocked.orders, key=lambda order: (order.created_at, order.id), reverse=True)
+        for number, (supplier, status) in task_statuses(order).items()
+        if supplier == query.supplier and query.status in ("", status)
+    ]
+    met: list[tuple[str, int, str]] = []
+    while page := stocked.reader.find_tasks(query):
+        assert len(page) <= query.limit
+        met += [(found.kept.id, found.consignment, found.status) for found in page]
+        query = replace(query, after=page[-1].place)
+    assert met == expected
 
 
 def test_one_order_is_found_by_its_id(stocked: Library) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from actors.adapters.sqlalchemy_projection import SqlReadModel
 from actors.adapters.sqlalchemy_reading import SqlOrders
 from actors.order import KIND as ORDER
 from actors.runtime.local_journal import MemoryJournal
 from actors.runtime.projector import Projector
-from tests.gateway.shop import SHARDS, Shop
+from tests.gateway.shop import SHARDS, Shop, in_shop
 
 
 class ReadSide:
@@ -37,3 +39,20 @@ class ReadSide:
         self.orders.close()
         self._model.close()
         self._directory.cleanup()
+
+
+Story = Callable[[Shop, ReadSide], Coroutine[Any, Any, None]]
+
+
+def with_read_side(story: Story) -> None:
+    """Run a story in a shop whose orders are followed."""
+
+    async def run(shop: Shop) -> None:
+        side = ReadSide(shop)
+        try:
+            await side.open()
+            await story(shop, side)
+        finally:
+            side.close()
+
+    in_shop(run)

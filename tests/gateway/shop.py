@@ -214,6 +214,17 @@ class Shop:
             await asyncio.sleep(0.01)
         raise AssertionError(f"{path} never came to it: {found}")
 
+    async def offered(self, *lines: tuple[str, int], **fields: Any) -> Json:
+        """An order of acme's whose part by south is on offer."""
+        placed = await self.placed(order_of(*lines, **fields), wait_s=0)
+        return await self.until(
+            self.ops,
+            f"/v1/orders/{placed['id']}",
+            lambda order: any(
+                part["supplier"] == "south" and part["task_status"] == "offered" for part in order["consignments"]
+            ),
+        )
+
     async def at_rest(self, order: Json) -> None:
         """Wait until nothing more is under way for the order."""
         for _ in range(400):

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from gateway.exports import FORMULA, body, header
 from gateway.routers import order_lists
-from tests.gateway.read_side import ReadSide
+from tests.gateway.read_side import ReadSide, with_read_side
 from tests.gateway.shop import Client, Shop, ok, order_of, refused
-from tests.gateway.test_order_lists import customer, with_read_side
+from tests.gateway.test_order_lists import customer
 
 
 async def exported(client: Client, query: str = "") -> list[dict[str, str]]:
@@ -46,8 +46,7 @@ def test_accounting_reads_orders_lines_and_splits() -> None:
 
 def test_suppliers_export_what_they_are_shown() -> None:
     async def story(shop: Shop, side: ReadSide) -> None:
-        both = await shop.placed(order_of(("mug", 1), ("map", 2)), wait_s=0)
-        await shop.until(shop.south, "/v1/tasks?status=offered", lambda page: len(page["data"]) == 1)
+        both = await shop.offered(("mug", 1), ("map", 2))
         await side.follow()
         (row,) = await exported(shop.south)
         assert row["order"] == both["id"] and row["customer_name"] == "Ann Lee"

@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 import pytest
 
 from gateway.order_search import cursor_of, place_of
 from gateway.problems import Problem
-from tests.gateway.read_side import ReadSide
+from tests.gateway.read_side import ReadSide, with_read_side
 from tests.gateway.shop import ORDER, Client, Json, Shop, in_shop, ok, order_of, refused
-
-Story = Callable[[Shop, ReadSide], Coroutine[Any, Any, None]]
-
-
-def with_read_side(story: Story) -> None:
-    """Run a story in a shop whose orders are followed."""
-
-    async def run(shop: Shop) -> None:
-        side = ReadSide(shop)
-        try:
-            await side.open()
-            await story(shop, side)
-        finally:
-            side.close()
-
-    in_shop(run)
 
 
 async def found(client: Client, query: str = "") -> list[str]:
@@ -41,8 +23,7 @@ def customer(email: str, name: str) -> Json:
 
 def test_each_role_sees_its_own_as_the_order_itself_shows_it() -> None:
     async def story(shop: Shop, side: ReadSide) -> None:
-        both = await shop.placed(order_of(("mug", 1), ("map", 1)), wait_s=0)
-        await shop.until(shop.south, "/v1/tasks?status=offered", lambda page: len(page["data"]) == 1)
+        both = await shop.offered(("mug", 1), ("map", 1))
         mug = await shop.placed(order_of(("mug", 1)))
         await shop.at_rest(mug)
         await side.follow()
@@ -95,8 +76,7 @@ def test_filters_find_what_they_say_alone_and_together() -> None:
 
 def test_a_supplier_cannot_search_by_what_it_is_not_shown() -> None:
     async def story(shop: Shop, side: ReadSide) -> None:
-        both = await shop.placed(order_of(("mug", 1), ("map", 1)), wait_s=0)
-        await shop.until(shop.south, "/v1/tasks?status=offered", lambda page: len(page["data"]) == 1)
+        both = await shop.offered(("mug", 1), ("map", 1))
         await side.follow()
         intent = (await ok(shop.acme.get(f"/v1/orders/{both['id']}")))["payment"]["payment_intent"]
         for query in ("product=map", "supplier=south", "q=map", "q=ann", "q=lee+ann", f"q={both['id']}"):

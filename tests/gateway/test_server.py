@@ -57,8 +57,8 @@ def test_it_serves_and_ends_in_good_order() -> None:
         waiting = threading.Thread(target=wait)
         waiting.start()
         while waiting.is_alive():
-            listed = client.get("/v1/tasks", headers={"authorization": "Bearer supplier-south"})
-            if listed.json()["data"]:
+            stock = client.get("/v1/inventory/MAP", headers={"authorization": "Bearer supplier-south"})
+            if stock.json()["reserved"]:
                 break
         process.send_signal(signal.SIGTERM)
         waiting.join(WAIT_S)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from tests.gateway.shop import Json, Shop, in_shop, ok, order_of, refused
+from tests.gateway.read_side import ReadSide, with_read_side
+from tests.gateway.shop import Client, Json, Shop, in_shop, ok, refused
 
 
-async def offered(shop: Shop, *lines: tuple[str, int], **fields: object) -> Json:
-    """An order whose part by south is on offer."""
-    placed = await ok(shop.acme.post("/v1/orders", json=order_of(*lines, **fields)), 202)
-    return await shop.until(
-        shop.ops,
-        f"/v1/orders/{placed['id']}",
-        lambda o: any(c["supplier"] == "south" and c["task_status"] == "offered" for c in o["consignments"]),
-    )
+async def walked(client: Client, query: str = "") -> list[str]:
+    """The ids of all pages, one after the other."""
+    seen: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = await ok(client.get(f"/v1/tasks?{query}&cursor={cursor}"))
+        seen += [task["id"] for task in page["data"]]
+        cursor = page["next_cursor"]
+    return seen
 
 
 def task_by(order: Json, supplier: str) -> str:
@@ -21,11 +23,9 @@ def task_by(order: Json, supplier: str) -> str:
 
 def test_a_task_from_offer_to_delivery() -> None:
     async def story(shop: Shop) -> None:
-        order = await offered(shop, ("map", 3))
+        order = await shop.offered(("map", 3))
         south, path = shop.south, f"/v1/tasks/{task_by(order, 'south')}"
-        listed = await shop.until(south, "/v1/tasks?status=offered", lambda page: len(page["data"]) == 1)
-        (task,) = listed["data"]
-        assert task == await ok(south.get(path))
+        task = await ok(south.get(path))
         assert task["order"] == order["id"]
         assert [(line["product"], line["quantity"], line["dropped"]) for line in task["lines"]] == [("map", 3, False)]
         assert "unit_amount" not in task["lines"][0]
@@ -50,7 +50,7 @@ def test_a_task_from_offer_to_delivery() -> None:
 
 def test_a_rejection_ends_the_order() -> None:
     async def story(shop: Shop) -> None:
-        order = await offered(shop, ("map", 1))
+        order = await shop.offered(("map", 1))
         await ok(shop.south.post(f"/v1/tasks/{task_by(order, 'south')}/reject", json={"reason": "no paper"}))
         done = await shop.until(shop.acme, f"/v1/orders/{order['id']}", lambda o: o["payment"]["status"] == "voided")
         assert (done["status"], done["cancel_reason"]) == ("cancelled", "supplier_rejected")
@@ -62,12 +62,12 @@ def test_a_rejection_ends_the_order() -> None:
 def test_some_lines_may_be_accepted_where_the_order_allows_it() -> None:
     async def story(shop: Shop) -> None:
         south = shop.south
-        whole = await offered(shop, ("map", 1), ("map", 2))
+        whole = await shop.offered(("map", 1), ("map", 2))
         path = f"/v1/tasks/{task_by(whole, 'south')}/accept"
         await refused(south.post(path, json={"lines": ["1"]}), 409, "partial_not_allowed")
         await refused(south.post(path, json={"lines": ["7"]}), 404, "not_found")
         await refused(south.post(path, json={"lines": []}), 422, "invalid")
-        partial = await offered(shop, ("map", 1), ("map", 2), allow_partial=True)
+        partial = await shop.offered(("map", 1), ("map", 2), allow_partial=True)
         task = await ok(south.post(f"/v1/tasks/{task_by(partial, 'south')}/accept", json={"lines": ["1"]}))
         assert [line["dropped"] for line in task["lines"]] == [False, True]
         done = await shop.until(shop.acme, f"/v1/orders/{partial['id']}", lambda o: o["status"] == "confirmed")
@@ -77,36 +77,58 @@ def test_some_lines_may_be_accepted_where_the_order_allows_it() -> None:
 
 
 def test_lists_are_paged_and_filtered() -> None:
-    async def story(shop: Shop) -> None:
-        orders = [await offered(shop, ("map", 1)) for _ in range(5)]
-        accepted = task_by(orders[0], "south")
-        await ok(shop.south.post(f"/v1/tasks/{accepted}/accept"))
-        seen: list[str] = []
-        cursor = ""
-        while True:
-            page = await ok(shop.south.get(f"/v1/tasks?limit=2&cursor={cursor}"))
-            seen += [task["id"] for task in page["data"]]
-            cursor = page["next_cursor"]
-            if cursor is None:
-                break
-        assert sorted(seen) == sorted(task_by(order, "south") for order in orders)
-        found = await ok(shop.south.get("/v1/tasks?status=accepted"))
-        assert [task["id"] for task in found["data"]] == [accepted]
-        assert len((await ok(shop.south.get("/v1/tasks?status=offered")))["data"]) == 4
-        assert (await ok(shop.north.get("/v1/tasks")))["data"] == []
-        assert len((await ok(shop.ops.get("/v1/tasks?supplier=south")))["data"]) == 5
-        assert (await ok(shop.ops.get("/v1/tasks?supplier=nobody")))["data"] == []
+    async def story(shop: Shop, side: ReadSide) -> None:
+        orders = [await shop.offered(("map", 1)) for _ in range(5)]
+        tasks = [task_by(order, "south") for order in reversed(orders)]
+        await ok(shop.south.post(f"/v1/tasks/{tasks[4]}/accept"))
+        await side.follow()
+        for limit in (1, 2, 5):
+            assert await walked(shop.south, f"limit={limit}") == tasks
+        assert await walked(shop.south, "status=accepted") == tasks[4:]
+        assert await walked(shop.south, "status=offered&limit=3") == tasks[:4]
+        assert await walked(shop.south, "status=delivered") == []
+        assert await walked(shop.north) == []
+        assert await walked(shop.ops, "supplier=south") == tasks
+        assert await walked(shop.ops, "supplier=nobody") == []
+        (listed,) = (await ok(shop.south.get("/v1/tasks?status=accepted")))["data"]
+        assert listed == await ok(shop.south.get(f"/v1/tasks/{tasks[4]}"))
         for query in ("status=lost", "limit=0", "limit=201", "limit=x", "limit=%C2%B2", "cursor=" + "z" * 50):
             await refused(shop.south.get(f"/v1/tasks?{query}"), 422, "invalid")
         await refused(shop.ops.get("/v1/tasks"), 422, "invalid")
         await refused(shop.south.get("/v1/tasks?status=%FF"), 400, "malformed")
+
+    with_read_side(story)
+
+
+def test_a_task_that_was_answered_is_on_offer_no_more_however_late_the_read_side_is() -> None:
+    async def story(shop: Shop, side: ReadSide) -> None:
+        orders = [await shop.offered(("map", 1)) for _ in range(4)]
+        await side.follow()
+        last, third, second, first = [task_by(order, "south") for order in reversed(orders)]
+        await ok(shop.south.post(f"/v1/tasks/{last}/accept"))
+        await ok(shop.south.post(f"/v1/tasks/{third}/reject"))
+        assert await walked(shop.south, "status=offered") == [second, first]
+        page = await ok(shop.south.get("/v1/tasks?status=offered&limit=1"))
+        assert [task["id"] for task in page["data"]] == [second]
+        statuses = {task["id"]: task["status"] for task in (await ok(shop.south.get("/v1/tasks")))["data"]}
+        assert statuses == {last: "accepted", third: "rejected", second: "offered", first: "offered"}
+        assert await walked(shop.south, "status=rejected") == []
+        await side.follow()
+        assert await walked(shop.south, "status=rejected") == [third]
+
+    with_read_side(story)
+
+
+def test_without_a_read_side_lists_are_unavailable() -> None:
+    async def story(shop: Shop) -> None:
+        await refused(shop.south.get("/v1/tasks"), 503, "unavailable")
 
     in_shop(story)
 
 
 def test_reports_that_cannot_be() -> None:
     async def story(shop: Shop) -> None:
-        order = await offered(shop, ("map", 1))
+        order = await shop.offered(("map", 1))
         south, path = shop.south, f"/v1/tasks/{task_by(order, 'south')}"
         for body in (
             {},

@@ -87,8 +87,8 @@ class JournalledShop(Shop):
         await ok(self.acme.post(f"/v1/orders/{refunded['id']}/refunds", json={"amount": 777}), 201)
         await self.buy("offered", ("map", 1), wait_s=0)
         accepted = await self.buy("accepted", ("map", 2), ("mug", 1), wait_s=0)
-        task = f"tsk_{accepted['id'][4:]}_1"
-        await self.until(self.south, "/v1/tasks", lambda page: any(found["id"] == task for found in page["data"]))
+        path, task = f"/v1/orders/{accepted['id']}", f"tsk_{accepted['id'][4:]}_1"
+        await self.until(self.ops, path, lambda order: order["consignments"][0]["task_status"] == "offered")
         await ok(self.south.post(f"/v1/tasks/{task}/accept", json={}))
         for number in range(PINS):
             await self.buy(f"pin-{number}", ("pin", 1))

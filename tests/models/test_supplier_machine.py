@@ -12,7 +12,6 @@ from models.order.messages import AcceptConsignment, RejectConsignment
 from models.record import changed
 from models.supplier import (
     CloseTask,
-    ListTasks,
     OfferTask,
     PutSupplier,
     SupplierPut,
@@ -165,23 +164,6 @@ def test_withdrawing_or_closing_what_is_over_is_acknowledged() -> None:
     withdrawn.when(CloseTask(**ASKED)).then().then_sends(TaskAnswered(task=TASK, status="withdrawn"))
     closed = given(machine, AUTO, TaskClosed(NOON, TASK, ORDER))
     closed.when(WithdrawTask(**ASKED)).then().then_sends(TaskAnswered(task=TASK, status="closed"))
-
-
-def test_live_tasks_are_listed_page_by_page_each_once() -> None:
-    supplier = given(machine, AUTO, *(other(i) for i in range(100)), TaskOffered(NOON, TASK, ORDER, NOON + 5))
-    seen: list[str] = []
-    after = ""
-    while True:
-        decision = supplier.when(ListTasks(after=after, limit=7)).decision
-        assert isinstance(decision, Accepted)
-        seen += [task["id"] for task in decision.reply["tasks"]]
-        after = decision.reply["next"]
-        if not after:
-            break
-    assert sorted(seen) == sorted([TASK, *(f"tsk_{i}" for i in range(100))])
-    only = supplier.when(ListTasks(status="offered", limit=200)).decision
-    assert isinstance(only, Accepted)
-    assert only.reply["tasks"] == [{"id": TASK, "order": ORDER, "status": "offered", "accept_by": NOON + 5}]
 
 
 def test_settled_tasks_are_forgotten_after_ten_to_fifteen_minutes() -> None:

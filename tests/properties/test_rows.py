@@ -34,20 +34,6 @@ def test_rows_behave_like_a_dict_and_older_versions_stay_as_they_were(
     assert rows.get("absent") is None
 
 
-@given(CHANGES, st.integers(1, 5))
-def test_pages_hold_every_row_once(changes: list[tuple[bool, str, int]], least: int) -> None:
-    rows: Rows[int] = Rows()
-    for _, key, value in changes:
-        rows = rows.put(key, value)
-    seen: list[tuple[str, int]] = []
-    page, after = rows.page("", least)
-    while after:
-        assert len(page) >= least
-        seen += page
-        page, after = rows.page(after, least)
-    assert sorted(seen + page) == sorted(rows.items())
-
-
 @given(st.lists(st.integers(-10_000, 200_000), min_size=1, max_size=80))
 def test_nothing_is_forgotten_within_two_spans_and_everything_after_three(pauses_ms: list[int]) -> None:
     span_ms = 300_000
