@@ -11,10 +11,13 @@ from scripts.process_log import log_to_file
 STREAM_KINDS = frozenset({"order"})
 """Kinds whose events the read side follows."""
 
+QUIET_KINDS = frozenset({"orchestrator"})
+"""Kinds whose due entries tell whether an actor that is archived has anything left to do."""
+
 
 async def open_journal(spec: Mapping[str, Any]) -> RedisJournal:
     """Connect, and prove that this journal is of this system. Raises JournalMismatch and JournalUnavailable."""
-    journal = RedisJournal(spec["redis"], stream_kinds=STREAM_KINDS)
+    journal = RedisJournal(spec["redis"], stream_kinds=STREAM_KINDS, quiet_kinds=QUIET_KINDS)
     await journal.open()
     await journal.claim(spec["shards"])
     return journal

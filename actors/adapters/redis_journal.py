@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from actors.adapters.redis_layout import (
+    QUIET,
     SYSTEM,
     TIMERS,
     ShardKeys,
@@ -37,6 +38,7 @@ from actors.runtime.ports import (
     JournalMismatch,
     JournalUnavailable,
     Ownership,
+    Quiet,
     Record,
     StreamEntry,
     Wall,
@@ -74,6 +76,7 @@ class RedisJournal:
     """One process's way to the journal.
 
     stream_kinds: kinds of actors whose events go to the shard's stream, once a projector has opened it.
+    quiet_kinds:  kinds of actors of which `quiet` tells since when they have had nothing due.
     timeout_s:    how long one round trip may take before its outcome counts as unknown.
     Raises JournalUnavailable from every method but `commit`, whose commits are Failed then.
     """
@@ -83,12 +86,14 @@ class RedisJournal:
         url: str,
         *,
         stream_kinds: frozenset[str] = frozenset(),
+        quiet_kinds: frozenset[str] = frozenset(),
         connections_max: int = 16,
         timeout_s: float = 10.0,
         now: Wall = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._wire = Wire(url, list(SCRIPTS.values()), connections_max=connections_max, timeout_s=timeout_s)
         self._stream_kinds = stream_kinds
+        self._quiet_kinds = quiet_kinds
         self._now = now
         self._ids = {name: script_id(script) for name, script in SCRIPTS.items()}
         self._shards: dict[int, ShardKeys] = {}
@@ -125,7 +130,7 @@ class RedisJournal:
         now = self._now()
         for place, commit in enumerate(commits):
             keys = self._keys(commit.cell.shard)
-            arguments = commit_arguments(commit, keys, now, self._stream_kinds)
+            arguments = commit_arguments(commit, keys, now, self._stream_kinds, self._quiet_kinds)
             packed.append(pack("EVALSHA", self._ids["commit"], *arguments))
             by_node.setdefault(self._wire.node(keys.tag), []).append(place)
         if len(by_node) == 1:
@@ -173,6 +178,20 @@ class RedisJournal:
         wanted = [entry for entry in entries if entry.due.pending and str(entry.address) > last]
         return heapq.nsmallest(limit, wanted, key=_by_name)
 
+    async def quiet(self, cell: Cell, until: Millis, skip: int, limit: int) -> Sequence[Quiet]:
+        keys = self._keys(cell.shard)
+        if cell.actor:
+            found = [(entry, int(score)) for entry, score in await self._own_scores(cell, keys) if score is not None]
+            own = [Quiet(address, score - QUIET) for address, score in found if QUIET <= score <= QUIET + until]
+            return sorted(own, key=lambda entry: entry.since)[skip : skip + limit]
+        scores = (QUIET, QUIET + until)
+        command = pack("ZRANGEBYSCORE", *keys.due, *scores, "WITHSCORES", "LIMIT", skip, limit)
+        flat = await self._one(keys, command)
+        return [
+            Quiet(address_of(name), int(score) - QUIET)
+            for name, score in zip(flat[::2], flat[1::2], strict=True)
+        ]  # fmt: skip
+
     async def renew(self, owner: str, ttl_ms: int) -> None:
         key = lease_key(owner)
         await self._single(self._wire.node(owner), pack("SET", key, "1", "PX", ttl_ms))
@@ -207,6 +226,11 @@ class RedisJournal:
         keys = self._keys(shard)
         found = await self._one(keys, pack("XRANGE", keys.stream[1], f"{after + 1}-0", "+", "COUNT", limit))
         return [_stream_entry(entry, fields) for entry, fields in found]
+
+    async def stream_passed(self, shard: int, through: int) -> bool:
+        """True once the shard's stream has been trimmed through this entry."""
+        keys = self._keys(shard)
+        return not await self._one(keys, pack("XRANGE", keys.stream[1], "-", f"{through}-0", "COUNT", 1))
 
     async def stream_trim(self, shard: int, through: int) -> None:
         """Drop the entries with `sequence <= through`."""
@@ -340,11 +364,14 @@ class RedisJournal:
 
     async def _own_entries(self, cell: Cell, keys: ShardKeys) -> list[DueEntry]:
         """A dedicated cell's entries: those of its actor and its companions."""
+        found = [(address, int(score)) for address, score in await self._own_scores(cell, keys) if score is not None]
+        return [DueEntry(address, due_of(score)) for address, score in found if score < QUIET]
+
+    async def _own_scores(self, cell: Cell, keys: ShardKeys) -> list[tuple[Address, bytes | None]]:
         kind, _, name = cell.actor.partition(":")
         addresses = [Address(k, name) for k in sorted(HOME_KINDS)] if kind in HOME_KINDS else [Address(kind, name)]
         scores = await self._one(keys, pack("ZMSCORE", *keys.due, *map(str, addresses)))
-        found = zip(addresses, scores, strict=True)
-        return [DueEntry(address, due_of(int(score))) for address, score in found if score is not None]
+        return list(zip(addresses, scores, strict=True))
 
 
 def _by_time(entry: DueEntry) -> tuple[Millis, bool, str]:

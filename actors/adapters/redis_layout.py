@@ -17,6 +17,7 @@ ACTORS_MAX = 3_500  # per commit, and
 EVENTS_MAX = 7_000  # per append: what Lua can unpack at once
 PLAN_HEAD = 7
 TIMERS = 2**50  # added to a timer's score; milliseconds stay below it for 35,000 years, and the sum is exact
+QUIET = 2**51  # added to the time since when an actor that is archived has had nothing due
 SYSTEM = "{dray}:system"
 
 
@@ -81,7 +82,7 @@ def due_of(score: int) -> Due:
 
 
 def commit_arguments(
-    commit: Commit, keys: ShardKeys, now: Millis, stream_kinds: frozenset[str]
+    commit: Commit, keys: ShardKeys, now: Millis, stream_kinds: frozenset[str], quiet_kinds: frozenset[str]
 ) -> tuple[str | bytes | int, ...]:
     """KEYS and ARGV of `commit.lua`, preceded by the number of keys. Its head comment explains the plan.
 
@@ -108,22 +109,28 @@ def commit_arguments(
                 lists[address] = actor = len(lists) + 1
             events = append.events
             values += events
-            flags = 16 if address.kind in stream_kinds and not append.restored else 0
+            flags = 16 if address.kind in stream_kinds else 0
             if append.forget:
                 assert not events and append.snapshot is None, "an actor that is forgotten says nothing more"
                 flags = 32 + 1
             elif append.due_changed:
-                if append.due is None:
-                    flags += 1
-                else:
+                if append.due is not None:
                     flags += 2
                     extras.append(score_of(append.due))
+                elif address.kind in quiet_kinds:
+                    flags += 2
+                    extras.append(QUIET + now)
+                else:
+                    flags += 1
             if append.snapshot is not None:
                 flags += 4
                 extras.append(append.snapshot)
             if append.data_key:
                 flags += 8
                 extras.append(append.data_key)
+            if append.restored:
+                flags += 64
+                extras.append(append.restored)
             used |= flags
             assert len(events) <= EVENTS_MAX, f"an append holds at most {EVENTS_MAX} events"
             plan += (actor, append.expected_version, len(events), flags)

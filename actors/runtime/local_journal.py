@@ -26,6 +26,7 @@ from actors.runtime.ports import (
     JournalMismatch,
     JournalUnavailable,
     Ownership,
+    Quiet,
     Record,
     Refused,
     Stored,
@@ -81,6 +82,7 @@ class _Shard:
     own: dict[str, _Lock] = field(default_factory=dict)
     actors: dict[Address, _Actor] = field(default_factory=dict)
     due: dict[Address, Due] = field(default_factory=dict)
+    quiet: dict[Address, Millis] = field(default_factory=dict)  # since when
     guards: dict[str, tuple[str, Millis]] = field(default_factory=dict)  # value, expiry
     streaming: bool = False
     stream: list[StreamEntry] = field(default_factory=list)
@@ -131,6 +133,7 @@ class MemoryJournal:
     faults:       says what happens to each request; may be replaced at any time.
     travel:       latency; None answers without giving way to other tasks.
     stream_kinds: kinds of actors whose events go to the shard's stream, once it has been opened.
+    quiet_kinds:  kinds of actors of which `quiet` tells since when they have had nothing due.
     """
 
     def __init__(
@@ -141,12 +144,14 @@ class MemoryJournal:
         faults: Faults | None = None,
         travel: Travel | None = None,
         stream_kinds: frozenset[str] = frozenset(),
+        quiet_kinds: frozenset[str] = frozenset(),
     ) -> None:
         self.store = store if store is not None else MemoryStore()
         self.faults = faults
         self.travel = travel
         self._now = now
         self._stream_kinds = stream_kinds
+        self._quiet_kinds = quiet_kinds
 
     # --- ports.Journal ---
 
@@ -207,6 +212,14 @@ class MemoryJournal:
         await self._answer("pending", fault)
         return entries[first : first + limit]
 
+    async def quiet(self, cell: Cell, until: Millis, skip: int, limit: int) -> Sequence[Quiet]:
+        fault = await self._arrive("quiet", cell)
+        quiet = self.store.shard(cell.shard).quiet.items()
+        found = [Quiet(a, since) for a, since in quiet if since <= until and _sees(cell, a)]
+        found.sort(key=lambda entry: (entry.since, str(entry.address)))
+        await self._answer("quiet", fault)
+        return found[skip : skip + limit]
+
     async def renew(self, owner: str, ttl_ms: int) -> None:
         fault = await self._arrive("renew", None)
         self.store.contents.leases[owner] = self._now() + ttl_ms
@@ -238,6 +251,10 @@ class MemoryJournal:
     async def stream_read(self, shard: int, after: int, limit: int) -> Sequence[StreamEntry]:
         """Up to `limit` entries of the shard's stream with `sequence > after`, in order."""
         return [entry for entry in self.store.shard(shard).stream if entry.sequence > after][:limit]
+
+    async def stream_passed(self, shard: int, through: int) -> bool:
+        """True once the shard's stream has been trimmed through this entry."""
+        return not await self.stream_read(shard, 0, 1) or self.store.shard(shard).stream[0].sequence > through
 
     async def stream_trim(self, shard: int, through: int) -> None:
         """Drop the entries with `sequence <= through`."""
@@ -288,7 +305,7 @@ class MemoryJournal:
         """A dedicated cell sees its own entries, the pooled one the whole shard's: whoever wakes the shard up also
         wakes the dedicated actors in it."""
         due = self.store.shard(cell.shard).due
-        return [DueEntry(a, d) for a, d in due.items() if not cell.actor or str(home_of(a)) == cell.actor]
+        return [DueEntry(a, d) for a, d in due.items() if _sees(cell, a)]
 
     def _store(self, commit: Commit) -> CommitResult:
         shard = self.store.shard(commit.cell.shard)
@@ -312,8 +329,9 @@ class MemoryJournal:
                 shard.guards[group.guard.key] = (group.guard.value, self._now() + group.guard.ttl_ms)
             for append in group.appends:
                 self._write(shard, append)
-                if append.events and append.address.kind in self._stream_kinds and not append.restored:
-                    streamed.append((append.address, append.expected_version, tuple(append.events)))
+                known = append.restored
+                if len(append.events) > known and append.address.kind in self._stream_kinds:
+                    streamed.append((append.address, append.expected_version + known, tuple(append.events[known:])))
         if shard.streaming and streamed:
             shard.sequence += 1
             shard.stream.append(StreamEntry(shard.sequence, streamed))
@@ -337,6 +355,7 @@ class MemoryJournal:
             assert not append.events and append.snapshot is None, "an actor that is forgotten says nothing more"
             shard.actors.pop(append.address, None)
             shard.due.pop(append.address, None)
+            shard.quiet.pop(append.address, None)
             return
         actor = shard.actors.setdefault(append.address, _Actor())
         actor.events.extend(append.events)
@@ -344,10 +363,17 @@ class MemoryJournal:
         if append.snapshot is not None:
             actor.base, actor.snapshot, actor.events = actor.version, append.snapshot, []
         if append.due_changed:
-            if append.due is None:
-                shard.due.pop(append.address, None)
-            else:
+            shard.due.pop(append.address, None)
+            shard.quiet.pop(append.address, None)
+            if append.due is not None:
                 shard.due[append.address] = append.due
+            elif append.address.kind in self._quiet_kinds:
+                shard.quiet[append.address] = self._now()
+
+
+def _sees(cell: Cell, address: Address) -> bool:
+    """A dedicated cell sees its own entries of an index, the pooled one the whole shard's."""
+    return not cell.actor or str(home_of(address)) == cell.actor
 
 
 def _record(actor: _Actor | None) -> Record:

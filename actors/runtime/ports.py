@@ -53,7 +53,8 @@ class Append:
     data_key:         the wrapped data key to keep beside the events (write once).
     forget:           delete all that is stored of this actor, its due entry and data key too; it has no events then.
                       For what the archive holds, at exactly this version.
-    restored:         the events come back from the archive: keep them out of the stream, which has had them.
+    restored:         how many of the events, the first ones, come back from the archive: they are kept out of the
+                      stream, which has had them.
     """
 
     address: Address
@@ -64,7 +65,7 @@ class Append:
     due_changed: bool = False
     data_key: str = ""
     forget: bool = False
-    restored: bool = False
+    restored: int = 0
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,13 @@ class DueEntry(NamedTuple):
     due: Due
 
 
+class Quiet(NamedTuple):
+    """An actor of a kind that is archived which has had nothing due since then."""
+
+    address: Address
+    since: Millis
+
+
 class StreamEntry(NamedTuple):
     """One commit's part of a shard's ordered stream: for each append its actor, the version before, and its events."""
 
@@ -181,6 +189,19 @@ class Journal(Protocol):
 
     async def pending(self, cell: Cell, after: Address | None, limit: int) -> Sequence[DueEntry]:
         """Entries with pending intents, page by page in a stable order, for a new owner to resume."""
+        ...
+
+    async def quiet(self, cell: Cell, until: Millis, skip: int, limit: int) -> Sequence[Quiet]:
+        """Actors of the kinds that are archived (`quiet_kinds`) whose due entry was removed by then, and that have had
+        none since: the longest quiet first, without the first `skip` of them."""
+        ...
+
+    async def stream_position(self, shard: int) -> int:
+        """The sequence of the shard's latest stream entry, trimmed or not; 0 if there never was one."""
+        ...
+
+    async def stream_passed(self, shard: int, through: int) -> bool:
+        """True once the shard's stream has been trimmed through this entry."""
         ...
 
     async def renew(self, owner: str, ttl_ms: int) -> None:

@@ -13,13 +13,25 @@ from random import Random
 from typing import Any, TypeVar
 
 from actors.runtime.local_journal import Fault, MemoryJournal, MemoryStore
-from actors.runtime.ports import Cell, Commit, CommitResult, DueEntry, JournalUnavailable, Ownership, Record, Wall
+from actors.runtime.ports import (
+    Cell,
+    Commit,
+    CommitResult,
+    DueEntry,
+    JournalUnavailable,
+    Ownership,
+    Quiet,
+    Record,
+    Wall,
+)
 from models.decision import Address, Millis
 from scripts.simulation.trace import Trace
 from scripts.simulation.virtual_loop import Process, VirtualLoop
 from scripts.simulation.weather import CALM, Weather
 
 T = TypeVar("T")
+
+QUIET_KINDS = frozenset({"orchestrator"})
 
 GIVEN_UP_S = (0.01, 1.0)
 """How long a caller waits before it hears that the connection is gone."""
@@ -56,7 +68,9 @@ class Connection:
     def __init__(self, disk: Disk, process: Process, kinds: frozenset[str]) -> None:
         self._disk = disk
         self._process = process
-        self._journal = MemoryJournal(disk.store, now=disk.wall, faults=self._fault_of_one, stream_kinds=kinds)
+        self._journal = MemoryJournal(
+            disk.store, now=disk.wall, faults=self._fault_of_one, stream_kinds=kinds, quiet_kinds=QUIET_KINDS
+        )
 
     async def acquire(self, cell: Cell, owner: str) -> Ownership:
         async def acquire() -> Ownership:
@@ -86,6 +100,15 @@ class Connection:
 
     async def pending(self, cell: Cell, after: Address | None, limit: int) -> Sequence[DueEntry]:
         return await self._call("pending", cell, lambda: self._journal.pending(cell, after, limit))
+
+    async def quiet(self, cell: Cell, until: Millis, skip: int, limit: int) -> Sequence[Quiet]:
+        return await self._call("quiet", cell, lambda: self._journal.quiet(cell, until, skip, limit))
+
+    async def stream_position(self, shard: int) -> int:
+        return await self._call("stream_position", None, lambda: self._journal.stream_position(shard), shard)
+
+    async def stream_passed(self, shard: int, through: int) -> bool:
+        return await self._call("stream_passed", None, lambda: self._journal.stream_passed(shard, through), shard)
 
     async def renew(self, owner: str, ttl_ms: int) -> None:
         await self._call("renew", None, lambda: self._journal.renew(owner, ttl_ms), owner)

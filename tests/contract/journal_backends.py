@@ -13,6 +13,7 @@ from actors.runtime.local_journal import MemoryJournal, MemoryStore
 from scripts import redis_server
 
 KINDS = frozenset({"order", "sku"})
+QUIET_KINDS = frozenset({"orchestrator"})
 AnyJournal = MemoryJournal | RedisJournal
 
 
@@ -32,8 +33,8 @@ class Backend:
 
     async def connect(self) -> AnyJournal:
         if self._url is None:
-            return MemoryJournal(self._store, stream_kinds=KINDS)
-        journal = RedisJournal(self._url, stream_kinds=KINDS)
+            return MemoryJournal(self._store, stream_kinds=KINDS, quiet_kinds=QUIET_KINDS)
+        journal = RedisJournal(self._url, stream_kinds=KINDS, quiet_kinds=QUIET_KINDS)
         self._stack.push_async_callback(journal.close)
         await journal.open()
         return journal

@@ -20,6 +20,8 @@ from models.decision import Address, Due
 from tests.contract.journal_backends import AnyJournal, Backend
 from tests.contract.journal_turns import HOT, HOUR_MS, ORDER, SAGA, SHARD, SKU, append, events, one, plain, record, take
 
+FOREVER = 4_102_444_800_000
+
 # --- the archive and erasure ---
 
 
@@ -38,11 +40,14 @@ async def test_an_archived_actor_is_forgotten_at_its_version_and_restored_later(
     assert list(await journal.load(SHARD, [ORDER, SAGA])) == [Record(0, None, ())] * 2
     assert list(await journal.due(SHARD, 99, 9)) == []
     assert list(await journal.addresses(17)) == []
-    restored = append(ORDER, 0, "a", "b", data_key="K", restored=True)
-    assert await owner.store(one(restored), one(append(ORDER, 2, "late"))) == Stored()
+    restored = append(ORDER, 0, "a", "b", "late", data_key="K", due=due, restored=2)
+    unchanged = append(Address("order", "ord_2"), 0, "x", restored=1)
+    refused = append(ORDER, 0, "a", "b", snapshot=b"S", due=due, data_key="L", restored=2)
+    assert plain(await owner.store(one(restored), one(unchanged), one(refused))) == Stored((Refused(2, None),))
     assert await record(journal, ORDER) == Record(3, None, tuple(events("a", "b", "late")), "K")
+    assert await owner.store(one(append(ORDER, 3, "later"))) == Stored()
     streamed = [part for entry in await journal.stream_read(17, 0, 9) for part in _appends(entry.appends)]
-    assert streamed == [(ORDER, 0, events("a", "b")), (ORDER, 2, events("late"))]
+    assert streamed == [(ORDER, 0, events("a", "b")), (ORDER, 2, events("late")), (ORDER, 3, events("later"))]
 
 
 async def test_only_the_owner_can_forget(journal: AnyJournal) -> None:
@@ -51,6 +56,46 @@ async def test_only_the_owner_can_forget(journal: AnyJournal) -> None:
     await take(journal, "B")
     assert await owner.store(one(append(ORDER, 1, forget=True))) == Fenced()
     assert (await record(journal, ORDER)).version == 1
+
+
+async def test_who_has_nothing_due_is_found_by_how_long_it_is_quiet(journal: AnyJournal) -> None:
+    owner = await take(journal)
+    busy = Due(5, pending=True)
+    others = [Address("orchestrator", f"ord_{n}") for n in (2, 3)]
+    await owner.store(*[one(append(saga, 0, "a", due=busy)) for saga in (SAGA, *others)])
+    assert list(await journal.quiet(SHARD, FOREVER, 0, 9)) == []
+    for saga in (others[0], SAGA, others[1]):
+        await owner.store(one(append(saga, 1, "b", due_changed=True)), one(append(SKU, 0, due_changed=True)))
+        await asyncio.sleep(0.002)
+    await owner.store(one(append(others[0], 2, due_changed=True)))
+    found = list(await journal.quiet(SHARD, FOREVER, 0, 9))
+    assert [entry.address for entry in found] == [SAGA, others[1], others[0]]
+    assert list(await journal.quiet(SHARD, found[1].since, 0, 9)) == found[:2]
+    assert list(await journal.quiet(SHARD, found[1].since, 1, 9)) == found[1:2]
+    assert list(await journal.quiet(SHARD, FOREVER, 0, 1)) == found[:1]
+    assert list(await journal.quiet(Cell(17, str(ORDER)), FOREVER, 0, 9)) == found[:1]
+    assert list(await journal.quiet(Cell(17, str(ORDER)), found[0].since - 1, 0, 9)) == []
+    assert list(await journal.quiet(HOT, FOREVER, 0, 9)) == []
+    # Being quiet is no business of whoever looks for work, and ends with it.
+    assert list(await journal.due(SHARD, FOREVER, 9)) == list(await journal.pending(SHARD, None, 9)) == []
+    assert list(await journal.due(Cell(17, str(ORDER)), FOREVER, 9)) == []
+    await owner.store(one(append(SAGA, 2, due=busy)), one(append(others[1], 2, forget=True)))
+    assert [entry.address for entry in await journal.quiet(SHARD, FOREVER, 0, 9)] == [others[0]]
+
+
+async def test_it_is_known_how_far_a_stream_is_trimmed(journal: AnyJournal) -> None:
+    owner = await take(journal)
+    assert await journal.stream_passed(17, 0)
+    await journal.stream_open(17)
+    for version in range(3):
+        await owner.store(one(append(ORDER, version, "a")))
+    assert await journal.stream_position(17) == 3
+    assert not await journal.stream_passed(17, 3)
+    await journal.stream_trim(17, 2)
+    assert await journal.stream_passed(17, 2)
+    assert not await journal.stream_passed(17, 3)
+    await journal.stream_trim(17, 3)
+    assert await journal.stream_passed(17, 3)
 
 
 async def test_every_actor_can_be_found(journal: AnyJournal) -> None:

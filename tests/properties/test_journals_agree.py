@@ -87,15 +87,16 @@ class History:
         version = self.versions.get(address, 0) + (draw.random() < 0.05)
         if draw.random() < 0.05:
             return Append(address, version, (), forget=True)
+        events = [b"e/1 %d" % draw.randrange(10**6) for _ in range(draw.randrange(4))]
         return Append(
             address,
             version,
-            [b"e/1 %d" % draw.randrange(10**6) for _ in range(draw.randrange(4))],
+            events,
             snapshot=b"s %d" % draw.randrange(10**6) if draw.random() < 0.15 else None,
             due=draw.choice([None, Due(draw.randrange(50), pending=True), Due(draw.randrange(50), pending=False)]),
             due_changed=draw.random() < 0.6,
             data_key=draw.choice(["", "", f"key {draw.random()}"]),
-            restored=draw.random() < 0.1,
+            restored=draw.randrange(len(events) + 1) if draw.random() < 0.2 else 0,
         )
 
     def learn(self, commit: Commit, result: CommitResult) -> None:

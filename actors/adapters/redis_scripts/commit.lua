@@ -9,9 +9,10 @@
 --       what this commit does not touch
 --       per group: 1 if it has a guard, how many appends; and per append:
 --       actor (1..), expected version, how many events, flags: 1 remove its due entry or 2 set it, 4 there is a
---       snapshot, 8 there is a data key, 16 the events go to the stream, 32 forget the actor
+--       snapshot, 8 there is a data key, 16 the events go to the stream, 32 forget the actor, 64 the first of the
+--       events, whose number is given, are restored and do not go to the stream
 -- values per group: the guard's value and expiry (ms); the events of all its appends; per append its due score,
---       snapshot, data key
+--       snapshot, data key, number of restored events
 --
 -- Returns '' (stored), a JSON array of refused groups ([index] or [index, the guard's value]), or {'FENCED'}, or
 -- {'WENT_BACK', stored number}.
@@ -84,6 +85,7 @@ while plan[p] do
       if is >= 2 then v = v + 1 end
       if flags % 8 >= 4 then v = v + 1 end
       if flags % 16 >= 8 then v = v + 1 end
+      if flags >= 64 then v = v + 1 end
     else
       if is > 0 then
         if spoken_of[k] then write_due() end
@@ -108,15 +110,22 @@ while plan[p] do
           call('HSETNX', KEYS[data_keys_key], address[k], ARGV[v])
           v = v + 1
         end
+        local restored = 0
+        if flags >= 64 then
+          restored = tonumber(ARGV[v])
+          flags, v = flags - 64, v + 1
+        end
         if flags >= 32 then
-          base[k] = 0
+          if base[k] then
+            call('HDEL', KEYS[2], address[k])
+            call('HDEL', KEYS[snapshots_key], address[k])
+          end
+          base[k] = false
           call('DEL', KEYS[2 + k])
-          call('HDEL', KEYS[2], address[k])
-          call('HDEL', KEYS[snapshots_key], address[k])
           call('HDEL', KEYS[data_keys_key], address[k])
-        elseif flags >= 16 and position and events > 0 then
-          entry[#entry + 1] = address[k] .. ' ' .. plan[a + 1] .. ' ' .. events
-          for i = e, e + events - 1 do entry[#entry + 1] = ARGV[i] end
+        elseif flags >= 16 and position and events > restored then
+          entry[#entry + 1] = address[k] .. ' ' .. plan[a + 1] + restored .. ' ' .. events - restored
+          for i = e + restored, e + events - 1 do entry[#entry + 1] = ARGV[i] end
         end
       end
       e = e + events
