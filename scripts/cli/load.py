@@ -15,10 +15,8 @@ from typing import TYPE_CHECKING
 from scripts.settings import Resolved
 
 if TYPE_CHECKING:
-    from scripts.load.measured import Measured
     from scripts.load.plan import Plan
 
-SETTLE_S = 60.0
 CLIENT_RATE_MAX = 5_000.0
 CLIENT_IN_FLIGHT_MAX = 4_000
 
@@ -88,6 +86,7 @@ def run(arguments: argparse.Namespace, resolved: Resolved) -> int:
     import sys
 
     from scripts.client import Refused, Unreachable
+    from scripts.load.audited import audited
     from scripts.load.plan import BadPlan
     from scripts.load.report import write
     from scripts.load.run import ClientFailed, LoadTest
@@ -108,34 +107,9 @@ def run(arguments: argparse.Namespace, resolved: Resolved) -> int:
     finally:
         progress.close()
     print(table(measured), flush=True)
-    passed = arguments.no_audit or _audited(measured, resolved)
+    passed = arguments.no_audit or audited(measured, resolved.settings)
     if arguments.json:
         arguments.json.write_text(json.dumps(measured.to_json(), indent=2) + "\n")
     if arguments.report:
         print(f"report         {write(measured, arguments.report)}")
     return 0 if passed and not measured.lost() else 1
-
-
-def _audited(measured: Measured, resolved: Resolved) -> bool:
-    """Wait until the system is at rest, then audit it with the receipts of this run."""
-    import asyncio
-    import sys
-
-    from actors.runtime.ports import JournalMismatch, JournalUnavailable
-    from scripts import run_state
-    from scripts.audit.run import Case, audit
-    from scripts.cli.audit import gateway_of
-
-    settings = resolved.settings
-    case = Case(
-        run_state.running(settings).redis, settings.data, (Path(measured.receipts),), settle_s=SETTLE_S, strict=True,
-        gateway=gateway_of(settings),
-    )  # fmt: skip
-    try:
-        findings = asyncio.run(audit(case))
-    except (JournalUnavailable, JournalMismatch, ValueError) as error:
-        print(f"dray: the audit could not be made: {error}", file=sys.stderr)
-        return False
-    measured.audit = findings.to_json()
-    print("\n".join(findings.lines()))
-    return findings.passed

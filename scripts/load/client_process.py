@@ -48,7 +48,9 @@ class Client:
         host = urlsplit(json.loads(run_file.read_text())["url"]).netloc
         self._orders = Orders(self._plan, catalogue, host, told["run"], self._plan.seed * 1_000 + self._number)
         self._book = ReceiptBook(Path(told["receipts"]), told["run"])
-        self._shopper = Shopper(self._pool, Commands(catalogue, host), self._book, told["run"])
+        self._shopper = Shopper(
+            self._pool, Commands(catalogue, host), self._book, told["run"], diary=self._plan.diary
+        )
         self._numbers: Iterator[int] = itertools.count(self._number, self._clients)
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()

@@ -44,6 +44,28 @@ class Counts:
         return self.confirmed + self.cancelled.total()
 
 
+@dataclass
+class Diary:
+    """What happened when, for who wants to lay it beside something else. Times are those of `time.monotonic`.
+
+    lives:    of each order that was accepted: when it was due, and when its end was seen (or waited for no longer);
+              those apart that the client accepts as a supplier.
+    troubles: answers that made the client ask again or give up: when, and the status (0: there was no answer).
+    """
+
+    lives: list[tuple[float, float]] = field(default_factory=list)
+    troubles: list[tuple[float, int]] = field(default_factory=list)
+
+    def add(self, tally: Mapping[str, Any]) -> None:
+        """What a client has reported."""
+        self.lives += ((began, ended) for began, ended in tally.get("lives", ()))
+        self.troubles += ((at, status) for at, status in tally.get("troubles", ()))
+
+    def longest_s(self, since: float, until: float) -> float:
+        """The longest life of an order of which some part lay between `since` and `until`; 0 if there was none."""
+        return max((ended - began for began, ended in self.lives if began <= until and ended >= since), default=0.0)
+
+
 @dataclass(frozen=True)
 class Interval:
     """One interval of the test. at_s: its end, from the start. queued, pending: of all hosts; -1 if unknown."""
@@ -73,6 +95,7 @@ class Measured:
     intervals: list[Interval] = field(default_factory=list)
     seconds: float = 0.0
     cpu_s: dict[str, float] = field(default_factory=dict)
+    diary: Diary = field(default_factory=Diary)
     interrupted: bool = False
     audit: dict[str, Any] = field(default_factory=dict)
 

@@ -33,6 +33,7 @@ class Plan:
     one_supplier:  all lines of an order come from one supplier, so that it has one consignment.
     sample:        every so many orders are posted without `Prefer`, to measure acceptance; 0 means none.
     declines, shortages, rejections, cancellations, manual: per cent of the orders.
+    diary:         also report when each order began and ended, and each answer that was none (see `measured.Diary`).
     """
 
     orders: int = 0
@@ -55,6 +56,7 @@ class Plan:
     manual: float = 0.0
     clients: int = 1
     seed: int = 0
+    diary: bool = False
 
     @property
     def open_loop(self) -> bool:

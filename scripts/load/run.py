@@ -47,11 +47,26 @@ class LoadTest:
         self._clients: list[asyncio.subprocess.Process] = []
         self._fresh = Counts()
         self._in_flight: dict[int, int] = {}
+        self._begun: asyncio.Future[float] | None = None
+        self._enough = asyncio.Event()
         run = secrets.token_hex(4)
         self.measured = Measured(
             plan, run, self._state.payments, os.cpu_count() or 1, datetime.now(UTC).isoformat(timespec="seconds"),
             str(settings.data / "receipts" / run),
         )  # fmt: skip
+
+    async def begun(self) -> float:
+        """Wait for the first order; returns when it was due, by `time.monotonic`."""
+        return await asyncio.shield(self._first_order())
+
+    async def interrupted(self) -> None:
+        """Wait until somebody ends the test early."""
+        await self._enough.wait()
+
+    def _first_order(self) -> asyncio.Future[float]:
+        if self._begun is None:
+            self._begun = asyncio.get_running_loop().create_future()
+        return self._begun
 
     async def run(self) -> Measured:
         """Raises Refused, Unreachable, ClientFailed. SIGINT and SIGTERM end the test early, in good order."""
@@ -87,6 +102,7 @@ class LoadTest:
         watch = Watch(self._settings, self._state)
         watch.start()
         await asyncio.sleep(begins - time.monotonic())
+        self._first_order().set_result(begins)
         first = before = meter.sample()
         last = time.monotonic()
         everyone = asyncio.gather(*reading)
@@ -128,6 +144,7 @@ class LoadTest:
             said = orjson.loads(line)
             self._fresh.add(said["tally"])
             self.measured.total.add(said["tally"])
+            self.measured.diary.add(said["tally"])
             self._in_flight[number] = said["in_flight"]
         await process.wait()
         if not said["over"]:
@@ -135,6 +152,7 @@ class LoadTest:
 
     def _interrupt(self) -> None:
         self.measured.interrupted = True
+        self._enough.set()
         for process in self._clients:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGINT)

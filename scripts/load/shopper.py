@@ -45,7 +45,7 @@ def seen_in(answer: Answer) -> Seen:
 
 
 class Tally:
-    """What happened since it was last taken."""
+    """What happened since it was last taken. lives, troubles: see `measured.Diary`; empty unless one is kept."""
 
     def __init__(self) -> None:
         self.sent = self.accepted = self.confirmed = self.unfinished = 0
@@ -55,18 +55,24 @@ class Tally:
         self.acceptance = Latencies()
         self.completion = Latencies()
         self.send_lag = Latencies()
+        self.lives: list[tuple[float, float]] = []
+        self.troubles: list[tuple[float, int]] = []
 
     def to_json(self) -> dict[str, object]:
         plain = ("sent", "accepted", "confirmed", "unfinished", "requests", "errors", "cancelled", "refused")
         latencies = {name: getattr(self, name).to_json() for name in ("acceptance", "completion", "send_lag")}
-        return {**{name: getattr(self, name) for name in plain}, **latencies}
+        diary = {"lives": self.lives, "troubles": self.troubles} if self.lives or self.troubles else {}
+        return {**{name: getattr(self, name) for name in plain}, **latencies, **diary}
 
 
 class Shopper:
     """Takes orders through their lives. One for all the orders of a client process."""
 
-    def __init__(self, pool: Pool, commands: Commands, book: ReceiptBook, run: str) -> None:
+    def __init__(
+        self, pool: Pool, commands: Commands, book: ReceiptBook, run: str, *, diary: bool = False
+    ) -> None:
         self._pool, self._commands, self._book, self._run = pool, commands, book, run
+        self._diary = diary
         self.tally = Tally()
         self.in_flight = 0
 
@@ -83,7 +89,8 @@ class Shopper:
             tally = self.tally
             seen = self._note(request.key, "place", answer)
             if answer is None or answer.status != 202 or not seen.order:
-                tally.refused[str(answer.status if answer else 0)] += 1
+                tally.refused[_refusal(answer)] += 1
+                self._trouble(answer)
                 return _retry_after_s(answer)
             tally.accepted += 1
             if plain:
@@ -102,10 +109,13 @@ class Shopper:
             if answer is None or answer.status != 202:
                 break
             seen = self._note(request.key, "place", answer)
+        now = time.monotonic()
+        if self._diary and request.kind != MANUAL:  # how long those take is for us to say
+            self.tally.lives.append((intended, now))
         if seen.headline in RUNNING:
             self.tally.unfinished += 1
             return
-        self.tally.completion.record(time.monotonic() - intended)
+        self.tally.completion.record(now - intended)
         if request.kind == CANCELLED and seen.headline != "cancelled":
             seen = await self._cancel(request, seen)
         if seen.headline == "cancelled":
@@ -157,10 +167,15 @@ class Shopper:
             except NoAnswer:
                 answer, wait = None, pause
             self.tally.errors += 1
+            self._trouble(answer)
             if time.monotonic() + wait > give_up:
                 return answer
             await asyncio.sleep(wait)
             pause = min(pause * 2, PAUSE_MAX_S)
+
+    def _trouble(self, answer: Answer | None) -> None:
+        if self._diary:
+            self.tally.troubles.append((time.monotonic(), answer.status if answer else 0))
 
     def _note(self, key: str, what: str, answer: Answer | None) -> Seen:
         status = answer.status if answer else 0
@@ -173,6 +188,14 @@ class Shopper:
 def _version(answer: Answer) -> int:
     digits = header(answer.head, b"etag").strip(b'"')
     return int(digits) if digits.isdigit() else 0
+
+
+def _refusal(answer: Answer | None) -> str:
+    """What a refusal is counted as. One that should say when to come again, and does not, is told apart."""
+    if answer is None:
+        return "0"
+    lacking = answer.status == 429 and not header(answer.head, b"retry-after")
+    return f"{answer.status} without Retry-After" if lacking else str(answer.status)
 
 
 def _retry_after_s(answer: Answer | None) -> float:

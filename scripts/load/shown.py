@@ -38,7 +38,13 @@ class Progress:
             self._last = time.monotonic()
             print(line, file=sys.stderr, flush=True)
 
+    def say(self, line: str) -> None:
+        """A line that stays, above the one that is rewritten."""
+        self.close()
+        print(line, flush=True)
+
     def close(self) -> None:
+        """Take the rewritten line away."""
         if self._live:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
