@@ -9,15 +9,12 @@ is one number.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import orjson
 
 from models.decision import Millis
-
-ONLY_OPS = 0
-RETAILER = 1
-"""Bit of an entry's mask: the retailer sees it. `RETAILER << n`: so does the supplier of consignment n, from 1."""
+from models.feed import OWNER, Seen, supplier_bit
 
 
 class FeedForgotten(Exception):
@@ -83,22 +80,8 @@ class FeedReader(Protocol):
         ...
 
 
-class Seen(NamedTuple):
-    """One public event as its audience counts it.
-
-    number: of the event within its order, the same for everybody; sequence: its number among those that this audience
-    sees, without gaps.
-    """
-
-    number: int
-    sequence: int
-    type: str
-    at: Millis
-    data: dict[str, Any]
-
-
 def seen(row: FeedRow, audience: Audience) -> list[Seen]:
-    """What the audience sees of a row, in order; nothing of another retailer's, or of one the supplier has no part in."""
+    """What the audience sees of a row, in order; nothing if it has no part in the order."""
     entries = orjson.loads(row.events)
     first = row.numbers[0] + 1
     mask, sequence = _place(row, audience)
@@ -116,7 +99,7 @@ def _place(row: FeedRow, audience: Audience) -> tuple[int | None, int]:
         if audience.supplier not in row.suppliers:
             return 0, 0
         consignment = row.suppliers.index(audience.supplier) + 1
-        return RETAILER << consignment, row.numbers[1 + consignment]
+        return supplier_bit(consignment), row.numbers[1 + consignment]
     if audience.retailer:
-        return (RETAILER, row.numbers[1]) if audience.retailer == row.retailer else (0, 0)
+        return (OWNER, row.numbers[1]) if audience.retailer == row.retailer else (0, 0)
     return None, row.numbers[0]
