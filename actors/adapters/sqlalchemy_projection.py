@@ -155,6 +155,7 @@ class SqlReadModel:
                     "version": change.version,
                     "snapshot": change.snapshot,
                     "data_key": change.data_key,
+                    "sequence": batch.after.sequence,
                 }
                 (replaced if change.whole else changed).append(row)
                 task_rows += [

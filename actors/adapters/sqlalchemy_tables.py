@@ -64,7 +64,10 @@ orders = Table(
     Column("updated_at", BigInteger, nullable=False),
     Column("data_key", Text, nullable=False),
     Column("snapshot", LargeBinary, nullable=False),
+    Column("sequence", BigInteger, nullable=False, server_default="0"),
 )
+Index("orders_by_change", orders.c.shard, orders.c.sequence, orders.c.id)
+"""What has changed since: `sequence` is where the shard's stream was when the row was last written."""
 Index("orders_by_time", orders.c.created_at, orders.c.id)
 Index("orders_by_retailer", orders.c.retailer, orders.c.created_at, orders.c.id)
 Index("orders_by_status", orders.c.status, orders.c.created_at, orders.c.id)
@@ -95,6 +98,56 @@ tasks = Table(
 )
 Index("tasks_by_supplier", tasks.c.supplier, tasks.c.created_at, tasks.c.order_id)
 Index("tasks_by_supplier_status", tasks.c.supplier, tasks.c.status, tasks.c.created_at, tasks.c.order_id)
+
+
+counted = Table(
+    "counted",
+    metadata,
+    Column("shard", Integer, primary_key=True, autoincrement=False),
+    Column("order_id", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("contribution", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What each order has been counted as in the roll-ups, to be taken out again when it changes."""
+
+counting = Table(
+    "counting",
+    metadata,
+    Column("shard", Integer, primary_key=True, autoincrement=False),
+    Column("generation", Integer, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("order_id", Text, nullable=False),
+    Column("as_of", BigInteger, nullable=False),
+)
+"""How far the roll-ups are, by shard: the place in `orders_by_change`, and when everything was counted."""
+
+sales = Table(
+    "sales",
+    metadata,
+    Column("retailer", Text, primary_key=True),
+    Column("dimension", Text, primary_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("currency", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    *[Column(name, BigInteger, nullable=False) for name in ("orders", "units", "revenue", "refunds")],
+    sqlite_with_rowid=False,
+)
+"""A roll-up: figures of the orders placed on a day, by what `dimension` says `key` is. Retailer '': all of them."""
+
+waits = Table(
+    "waits",
+    metadata,
+    Column("retailer", Text, primary_key=True),
+    Column("measure", Text, primary_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("supplier", Text, primary_key=True),
+    Column("bucket", Integer, primary_key=True, autoincrement=False),
+    Column("consignments", BigInteger, nullable=False),
+    Column("total_ms", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""A roll-up: how long suppliers took, in the buckets of a histogram."""
 
 
 def connect(url: str, *, reading: bool = False) -> Engine:

@@ -73,7 +73,7 @@ class Side:
 def rows(url: str) -> dict[str, list[Any]]:
     """All that lists are made from, without what tells one rebuild from another."""
     engine = connect(url, reading=True)
-    columns = [column for column in orders.c if column.name != "generation"]
+    columns = [column for column in orders.c if column.name not in ("generation", "sequence")]
     with engine.connect() as connection:
         found = {
             "orders": sorted(map(tuple, connection.execute(select(*columns)))),
