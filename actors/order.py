@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from actors.runtime.kind import ActorKind
+from models.identity import minted_at
 from models.order.decide import decide
 from models.order.evolve import evolve
 from models.order.messages import PlaceOrder
@@ -22,5 +23,6 @@ KIND = ActorKind(
     awaited=lambda order: headline(order) not in AWAITED_AFTER,
     creates=frozenset({PlaceOrder}),
     arrivals=frozenset({PlaceOrder}),
+    minted_at=minted_at,
     snapshot_after_events=0,  # every event is kept: feeds, timelines and the archive read them all
 )

@@ -34,6 +34,14 @@ def order_id(shard: int, now: Millis, random: bytes) -> str:
     return f"ord_{shard:03x}{uuid7(now, random)}"
 
 
+def minted_at(order: str) -> Millis:
+    """When an order's id was minted, by the clock of the gateway that did; 0 if the text is no such id."""
+    try:
+        return int(order[4 + SHARD_DIGITS : 16 + SHARD_DIGITS], 16)
+    except ValueError:
+        return 0
+
+
 def is_order_id(text: str) -> bool:
     return ORDER_ID.match(text) is not None
 

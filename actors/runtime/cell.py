@@ -29,6 +29,7 @@ class OwnedCell:
         self.retry_at = 0.0  # loop time before which a blocked commit is not sent again
         self.retry_s = 0.0
         self.to_load: dict[Address, Resident] = {}
+        self.looked_for: dict[Address, Resident] = {}  # in the archive
         self.closing = False
         self.gone = False  # dropped by its host: whoever still holds it must look again
         self._proof = 0  # the commit number that has to be acknowledged before memory is trusted again
@@ -57,6 +58,9 @@ class OwnedCell:
         part = self.accumulating.get(resident.home)
         if part is None:
             part = self.accumulating[resident.home] = Part()
+            if resident.archived is not None:
+                resident.archived.into(part, resident)
+                resident.archived = None
         resident.part = part
         return part
 
@@ -97,4 +101,5 @@ class OwnedCell:
         """Drop a resident and whatever it has accumulated on top of a refused group."""
         self.residents.pop(home, None)
         self.to_load.pop(home, None)
+        self.looked_for.pop(home, None)
         return self.accumulating.pop(home, None)

@@ -14,9 +14,12 @@ from typing import Any
 
 import orjson
 
+from actors.runtime.archive import Archive
+from actors.runtime.archiving import Archiver
 from actors.runtime.cell import OwnedCell
 from actors.runtime.committer import Committer
 from actors.runtime.envelope import Envelope, Reply, Status
+from actors.runtime.finding import Finder
 from actors.runtime.intake import Intake
 from actors.runtime.kind import ActorKind, Kinds
 from actors.runtime.lease import Lease
@@ -46,6 +49,7 @@ class HostCore:
     on_lost:   called with a cell that another owner has taken.
     on_foreign: called with a dedicated cell that has something to do, found in the due index of a shard of ours: its
                own host may not be running.
+    archive:   where orders at rest are kept; None keeps all of them in the journal.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class HostCore:
         dedicated: Callable[[Address], bool] | None = None,
         on_lost: Callable[[Cell], None] = lambda _cell: None,
         on_foreign: Callable[[Cell], None] = lambda _cell: None,
+        archive: Archive | None = None,
         limits: Limits = LIMITS,
     ) -> None:
         self.owner = owner
@@ -83,10 +88,12 @@ class HostCore:
         self.on_foreign = on_foreign
         self._outbox = Outbox(self, runners, tell)
         self._parking = Parking(self, park)
-        self._loader = Loader(self)
+        self.loader = Loader(self)
+        self.finder = Finder(self, archive)
+        self.archiver = Archiver(self, archive)
         self._committer = Committer(self, self._outbox)
         self._redrive = Redrive(self)
-        self._turning = Turning(self, self._loader, self._outbox, self._parking)
+        self._turning = Turning(self, self.loader, self._outbox, self._parking)
         self._intake = Intake(self, self._turning.turn)
 
     @property
@@ -101,13 +108,16 @@ class HostCore:
         await self.lease.start()
         self._committer.start()
         self._redrive.start()
+        self.archiver.start()
 
     async def close(self) -> None:
         """Give up everything at once. What was not committed was never answered."""
         self._intake.close()
+        await self.archiver.close()
         await self._redrive.close()
         await self._committer.close()
-        await self._loader.close()
+        await self.loader.close()
+        await self.finder.close()
         await self.lease.close()
         await self._outbox.close()
 
@@ -242,7 +252,7 @@ class HostCore:
         resident = owned.residents.get(home) if owned else None
         if owned is None or resident is None:
             return
-        self._loader.want(owned, resident)
+        self.loader.want(owned, resident)
         for name, member in resident.members.items():
             if resume and member.due is not None and member.due.pending:
                 self.enqueue(Address(name, home.id), Resume())
@@ -311,6 +321,7 @@ class HostCore:
             **self._committer.status(),
             **self._outbox.status(),
             **self._parking.status(),
+            **self.archiver.status(),
         }
 
 

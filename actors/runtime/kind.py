@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from models.decision import Command, Decision, Due, Event
+from models.decision import Command, Decision, Due, Event, Millis
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class ActorKind:
     creates:   command types that begin a new actor: the runtime assumes an empty record instead of loading one, and
                the commit proves it.
     arrivals:  command types that are new work, refused first when the host is full; all others are continuations.
+    minted_at: when an actor with this id can have been made at the earliest; kinds that say so are archived with their
+               companions once they are at rest. None of them may be snapshotted: their events are kept.
     snapshot_after_events: the least tail that is worth a snapshot; 0 means that every event is kept.
     weight:    rows in the state: a snapshot is due once the tail outweighs them, so its cost is amortised.
     state_type: the dataclass of its state, for snapshots.
@@ -40,6 +42,7 @@ class ActorKind:
     awaited: Callable[[Any], bool] = lambda _state: True
     creates: frozenset[type[Command]] = frozenset()
     arrivals: frozenset[type[Command]] = frozenset()
+    minted_at: Callable[[str], Millis] | None = None
     snapshot_after_events: int = 64
     weight: Callable[[Any], int] = lambda _state: 1
 

@@ -14,6 +14,7 @@ from actors.runtime.resident import Member, Resident, Work
 from models.decision import Address
 
 if TYPE_CHECKING:
+    from actors.runtime.finding import Comeback
     from actors.runtime.host import HostCore
 
 log = logging.getLogger("dray.loader")
@@ -28,7 +29,7 @@ class Loader:
 
     def ready(self, owned: OwnedCell, resident: Resident, work: Work) -> bool:
         """True if a loading resident can take `work` now: a creating command begins on an empty record, and the commit
-        proves that it was empty. Otherwise the work waits for the load."""
+        proves that the journal has none; of the archive its id tells. Otherwise the work waits for the load."""
         envelope = work.envelope
         member = resident.members[envelope.to.kind]
         if (
@@ -37,6 +38,7 @@ class Loader:
             and not resident.waiting
             and resident.home not in owned.to_load
             and not owned.unsettled(resident.home)
+            and not self._host.finder.may_have(resident.home)
         ):
             resident.loading = False
             resident.assumed = True
@@ -51,6 +53,8 @@ class Loader:
     def want(self, owned: OwnedCell, resident: Resident) -> None:
         """Load (or load again) this resident as soon as nothing of it is unsettled."""
         resident.loading = True
+        if resident.home in owned.looked_for:
+            return
         owned.to_load[resident.home] = resident
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._load_all())
@@ -97,11 +101,16 @@ class Loader:
             own_records = {kind_name: next(records) for kind_name in resident.members}
             if owned.to_load.pop(resident.home, None) is not resident:
                 continue
-            self._fill(resident, own_records)
-            while resident.waiting:
-                self._host.again(resident.waiting.popleft())
+            if not any(record.version for record in own_records.values()) and self._host.finder.may_have(resident.home):
+                self._host.finder.look_for(owned, resident)
+            else:
+                self.fill(resident, own_records)
 
-    def _fill(self, resident: Resident, records: dict[str, Record]) -> None:
+    def fill(self, resident: Resident, records: dict[str, Record], archived: Comeback | None = None) -> None:
+        """Make a loading resident what these records stand for, and turn what has been waiting for it.
+
+        archived: the records come from the archive.
+        """
         for kind_name, record in records.items():
             member = Member(resident.members[kind_name].kind, resident.home)
             member.state, member.answered = replay(member.kind, record.snapshot, record.events)
@@ -110,6 +119,9 @@ class Loader:
             member.due = member.kind.due(member.state)
             resident.members[kind_name] = member
             resident.data_key = record.data_key or resident.data_key
+        resident.archived = archived
         resident.loading = False
         resident.assumed = False
         self._host.count_pending(resident)
+        while resident.waiting:
+            self._host.again(resident.waiting.popleft())

@@ -14,6 +14,7 @@ from models.decision import Address, Due, Effect, Millis, Send
 
 if TYPE_CHECKING:
     from actors.runtime.cell import OwnedCell
+    from actors.runtime.finding import Comeback
 
 ReplySink = Callable[[Reply], None]
 
@@ -114,13 +115,16 @@ class Appending:
 class Resident:
     """A home actor and its companions, loaded together, turned one at a time, committed together."""
 
-    __slots__ = ("assumed", "data_key", "home", "last_used", "loading", "members", "part", "pending", "waiting")
+    __slots__ = (
+        "archived", "assumed", "data_key", "home", "last_used", "loading", "members", "part", "pending", "waiting",
+    )  # fmt: skip
 
     def __init__(self, home: Address, kinds: tuple[ActorKind, ...]) -> None:
         self.home = home
         self.members = {kind.name: Member(kind, home) for kind in kinds}
         self.data_key = ""
         self.loading = True
+        self.archived: Comeback | None = None  # the journal has nothing of it until it commits
         self.assumed = False  # taken for empty by a creating command; the first commit proves it
         self.waiting: deque[Work] = deque()  # arrived while it loads
         self.part: Part | None = None  # the latest part that is not durable yet

@@ -1,0 +1,200 @@
+"""The archive in SQL: implements `archive.Archive`. SQLite in a file of its own (`archive.db`), or PostgreSQL.
+
+Nothing of it depends on the read model: a rebuild leaves it alone. What `put` has returned from survives a power cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    bindparam,
+    column,
+    event,
+    inspect,
+    select,
+    table,
+    text,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from actors.adapters.sqlalchemy_tables import connect, translated
+from actors.runtime.archive import Archived, ArchiveUnavailable, Damaged, Stored, erased, opened, stored
+from actors.runtime.ports import Wall
+from actors.runtime.reading import ReadModelUnavailable
+from models.decision import Address
+
+MIGRATIONS = Path(__file__).parent / "sqlalchemy_archive_migrations"
+VERSION_TABLE = "archive_version"
+"""In PostgreSQL the archive shares its database with the read model, whose migrations are others."""
+
+PARAMETERS_MAX = 500
+HEAD = "0001"
+"""The newest migration; known here so that a host that finds it in place need not load Alembic."""
+
+THREADS = 2
+"""One waits for a transaction's fsync while the other looks records up."""
+
+CACHE_KIB = 2_048
+LOCK = 6_872_947
+"""PostgreSQL's advisory lock under which the tables are made: all hosts start at once."""
+
+T = TypeVar("T")
+
+metadata = MetaData()
+
+archive = Table(
+    "archive",
+    metadata,
+    Column("shard", Integer, primary_key=True, autoincrement=False),
+    Column("home", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("checksum", LargeBinary, nullable=False),
+    Column("data_key", Text, nullable=False),
+    Column("archived_at", BigInteger, nullable=False),
+)
+
+class SqlArchive:
+    """One process's way to the archive. wall: tells when a record was written."""
+
+    def __init__(self, url: str, wall: Wall = lambda: 0) -> None:
+        self._engine = connect(url)
+        self._wall = wall
+        self._prepared = False
+        if self._engine.dialect.name == "sqlite":  # the record that is asked for is hardly ever the one before
+
+            @event.listens_for(self._engine, "connect")
+            def _connected(connection: Any, _record: Any) -> None:
+                connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="archive")
+        dialect = self._engine.dialect
+        upsert = (sqlite.insert if dialect.name == "sqlite" else postgresql.insert)(archive)
+        later = {name: upsert.excluded[name] for name in ("version", "body", "checksum", "archived_at")}
+        put = upsert.on_conflict_do_update(
+            index_elements=["shard", "home"], set_=later, where=archive.c.version < upsert.excluded.version
+        )
+        # Compiled once: SQLAlchemy's own way with many rows costs several times what SQLite takes to carry it out.
+        self._columns = [one.name for one in archive.c]
+        compiled = put.compile(dialect=dialect, column_keys=self._columns)
+        self._put = str(compiled)
+        self._places: Sequence[str] | None = compiled.positiontup if dialect.positional else None
+
+    async def put(self, records: Mapping[int, Sequence[Archived]]) -> None:
+        await self._run(lambda connection: self._write(connection, records))
+
+    async def get(self, shard: int, homes: Sequence[Address]) -> Mapping[Address, Archived | Damaged]:
+        return await self._run(lambda connection: _found(connection, shard, homes))
+
+    async def homes(self, shard: int, after: Address | None, limit: int) -> Sequence[Address]:
+        names = (
+            select(archive.c.home)
+            .where(archive.c.shard == shard, archive.c.home > str(after or ""), archive.c.version > 0)
+            .order_by(archive.c.home)
+            .limit(limit)
+        )
+        return await self._run(lambda connection: [_address(row[0]) for row in connection.execute(names)])
+
+    async def erase_data_keys(self, shard: int, homes: Sequence[Address]) -> None:
+        """In SQLite the old pages and the log are overwritten as well; PostgreSQL keeps dead rows until its VACUUM."""
+        if homes:
+            await self._run(lambda connection: self._erase(connection, shard, homes))
+            if self._engine.dialect.name == "sqlite":
+                await self._run(lambda connection: connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all())
+
+    async def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._engine.dispose()
+
+    # --- in a thread --------------------------------------------------------------------------------------------------
+
+    async def _run(self, work: Callable[[Connection], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._in_transaction, work)
+
+    def _in_transaction(self, work: Callable[[Connection], T]) -> T:
+        try:
+            with translated():
+                if not self._prepared:
+                    with self._engine.begin() as connection:
+                        _prepare(connection)
+                    self._prepared = True
+                with self._engine.begin() as connection:
+                    return work(connection)
+        except ReadModelUnavailable as error:
+            raise ArchiveUnavailable(f"the archive: {error}") from error
+
+    def _write(self, connection: Connection, records: Mapping[int, Sequence[Archived]]) -> None:
+        now = self._wall()
+        rows: list[dict[str, Any]] = [
+            {"shard": shard, **stored(record)._asdict(), "archived_at": now}
+            for shard, some in records.items()
+            for record in some
+        ]
+        self._execute(connection, rows)
+
+    def _erase(self, connection: Connection, shard: int, homes: Sequence[Address]) -> None:
+        places = [{"shard": shard, **erased(home)._asdict(), "archived_at": self._wall()} for home in homes]
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("PRAGMA secure_delete = ON")
+        self._execute(connection, places)
+        destroy = update(archive).where(archive.c.shard == shard, archive.c.home == bindparam("of")).values(data_key="")
+        connection.execute(destroy, [{"of": str(home)} for home in homes])
+
+    def _execute(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+        if not rows:
+            return
+        if self._places is None:
+            connection.exec_driver_sql(self._put, list(rows))
+        else:
+            connection.exec_driver_sql(self._put, [tuple(row[name] for name in self._places) for row in rows])
+
+
+def _found(connection: Connection, shard: int, homes: Sequence[Address]) -> dict[Address, Archived | Damaged]:
+    found: dict[Address, Archived | Damaged] = {}
+    columns = [archive.c[name] for name in Stored._fields]
+    for first in range(0, len(homes), PARAMETERS_MAX):
+        names = [str(home) for home in homes[first : first + PARAMETERS_MAX]]
+        rows = connection.execute(
+            select(*columns).where(archive.c.shard == shard, archive.c.home.in_(names), archive.c.version > 0)
+        )
+        for row in rows:
+            kept = opened(Stored(*row))
+            found[kept.home] = kept
+    return found
+
+
+def _address(name: str) -> Address:
+    return Address(*name.split(":", 1))
+
+
+def _prepare(connection: Connection) -> None:
+    """Make the tables, or bring them up to date, unless somebody else has. Alembic is loaded only if it is needed."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.execute(select(text(f"pg_advisory_xact_lock({LOCK})")))
+    if inspect(connection).has_table(VERSION_TABLE):
+        at = connection.execute(select(column("version_num")).select_from(table(VERSION_TABLE))).scalar()
+        if at == HEAD:
+            return
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -1,0 +1,226 @@
+"""Archiving: orders at rest leave the journal, so that its memory follows live orders and not history.
+
+An order is at rest when nothing is due for it, when neither it nor its orchestrator has had an event for
+`archive_after_s`, and when the projector is past them. Its record is written to the archive, durably, and then deleted
+from the journal by a commit of its cell: fenced, and only at exactly the version that was archived. A crash in between
+leaves both, and then the journal's counts; whoever owns the cell next archives it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from actors.runtime.archive import Archive, Archived, ArchiveUnavailable
+from actors.runtime.cell import OwnedCell
+from actors.runtime.envelope import Reply, Status
+from actors.runtime.ports import Append, Cell, JournalUnavailable, Record
+from actors.runtime.resident import Appending, Part
+from models.decision import Address, Millis
+
+if TYPE_CHECKING:
+    from actors.runtime.host import HostCore
+
+log = logging.getLogger("dray.archive")
+
+LOOKS_MAX = 8
+_DONE = Reply(Status.OK)
+
+
+class _AtRest(NamedTuple):
+    """A candidate whose record was read, and the stream's position after that."""
+
+    owned: OwnedCell
+    archived: Archived
+    position: int
+
+
+class Archiver:
+    """Sweeps the cells of a host in the background, off the path of turns, a bounded batch at a time: one transaction
+    for all cells, and one commit per cell."""
+
+    def __init__(self, host: HostCore, archive: Archive | None) -> None:
+        self._host = host
+        self._archive = archive
+        self._after_ms = int(host.limits.archive_after_s * 1000)
+        self._in_use: dict[Cell, int] = {}  # how many of a cell's longest quiet were in use when last looked at
+        self._task: asyncio.Task[None] | None = None
+        self._archived = 0
+        self._held_up = 0
+        self._oldest_ms = 0
+
+    def start(self) -> None:
+        if self._archive is not None and self._after_ms > 0:
+            self._task = asyncio.get_running_loop().create_task(self._sweep_forever())
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _sweep_forever(self) -> None:
+        loop = asyncio.get_running_loop()
+        pause_s = self._host.limits.archive_poll_s
+        while True:
+            await asyncio.sleep(pause_s)
+            began = loop.time()
+            pause_s = self._host.limits.archive_poll_s
+            try:
+                if await self.sweep():
+                    pause_s = loop.time() - began  # half of the time at most, however much there is
+            except (JournalUnavailable, ArchiveUnavailable) as error:
+                log.warning("orders at rest stay in the journal for now: %s", error)
+            except Exception:  # a bug must not end this loop; what it could not archive stays where it is
+                log.exception("archiving failed")
+
+    async def sweep(self) -> bool:
+        """Archive what has come to rest, up to a batch; True if there may be more right now. Raises JournalUnavailable
+        and ArchiveUnavailable, and nothing is lost."""
+        assert self._archive is not None, "nobody sweeps without an archive"
+        host = self._host
+        until = host.wall() - self._after_ms
+        cells = [owned for owned in host.cells.values() if not owned.closing]
+        self._in_use = {owned.cell: self._in_use.get(owned.cell, 0) for owned in cells}
+        share = max(1, host.limits.archive_batch_orders_max // max(1, len(cells)))
+        self._oldest_ms = 0
+        looked = await asyncio.gather(*(self._look(owned, until, share) for owned in cells))
+        at_rest = await self._projected([one for found, _ in looked for one in found])
+        if at_rest:
+            by_shard: dict[int, list[Archived]] = {}
+            for one in at_rest:
+                by_shard.setdefault(one.owned.cell.shard, []).append(one.archived)
+            await self._archive.put(by_shard)
+            for one in at_rest:
+                self._let_go(one, until)
+        return any(full for _, full in looked)
+
+    # --- choosing -----------------------------------------------------------------------------------------------------
+
+    async def _look(self, owned: OwnedCell, until: Millis, limit: int) -> tuple[list[_AtRest], bool]:
+        """A cell's candidates, the longest quiet first; and whether there may be more of them."""
+        host = self._host
+        skip = self._in_use[owned.cell]
+        quiet = await host.journal.quiet(owned.cell, until, skip, limit)
+        full = len(quiet) == limit
+        candidates = []
+        for entry in quiet:
+            self._oldest_ms = max(self._oldest_ms, until - entry.since)
+            home = host.home_of(entry.address)
+            if self._is_idle(owned, home, until):
+                candidates.append((entry.address, home))
+        self._in_use[owned.cell] = skip + len(quiet) - len(candidates) if full else 0
+        if not candidates:
+            return [], full
+        kinds = host.families[candidates[0][1].kind]
+        members = [Address(kind.name, home.id) for _, home in candidates for kind in kinds]
+        records = iter(await host.journal.load(owned.cell, members))
+        position = await host.journal.stream_position(owned.cell.shard)
+        found = []
+        for address, home in candidates:
+            own = {kind.name: next(records) for kind in kinds}
+            if self._is_at_rest(own, until):
+                events = {name: record.events for name, record in own.items()}
+                found.append(_AtRest(owned, Archived(home, events, own[home.kind].data_key), position))
+            else:
+                self._later(owned, address, home, own[address.kind].version)
+        return found, full
+
+    def _is_idle(self, owned: OwnedCell, home: Address, until: Millis) -> bool:
+        """Nothing of it is under way in this host, and nobody has used it lately. What has a host of its own is that
+        host's business."""
+        host = self._host
+        if owned.unsettled(home) or host.cell_of(home) != owned.cell:
+            return False
+        resident = owned.residents.get(home)
+        if resident is None:
+            return True
+        if resident.loading or resident.part is not None or resident.pending or host.notices.watched(home):
+            return False
+        return resident.last_used <= until
+
+    def _is_at_rest(self, records: dict[str, Record], until: Millis) -> bool:
+        """Its last events are old, and it is neither snapshotted nor so long that it could not come back at once."""
+        for record in records.values():
+            events = record.events
+            if record.version != len(events) or len(events) > self._host.limits.archive_events_max:
+                return False
+            if events and orjson.loads(events[-1].partition(b" ")[2])["at"] > until:
+                return False
+        return any(record.events for record in records.values())
+
+    def _later(self, owned: OwnedCell, address: Address, home: Address, version: int) -> None:
+        """Count its quiet time from now: it has done something since that left nothing due."""
+        if self._is_still(owned, home):
+            part = owned.accumulating[home] = Part()
+            part.appending(address, version).due_changed = True
+            self._host.dirty()
+
+    async def _projected(self, found: Sequence[_AtRest]) -> list[_AtRest]:
+        """Those whose events the projector has stored. It is waited for, but not for long: they come up again."""
+        host = self._host
+        behind = {one.owned.cell.shard: 0 for one in found}
+        for one in found:
+            behind[one.owned.cell.shard] = max(behind[one.owned.cell.shard], one.position)
+        for look in range(LOOKS_MAX):
+            if look:
+                await asyncio.sleep(host.limits.archive_poll_s / LOOKS_MAX)
+            passed = await asyncio.gather(*(host.journal.stream_passed(*place) for place in behind.items()))
+            behind = {
+                shard: at for (shard, at), is_past in zip(behind.items(), passed, strict=True) if not is_past
+            }  # fmt: skip
+            if not behind:
+                break
+        self._held_up = sum(one.owned.cell.shard in behind for one in found)
+        return [one for one in found if one.owned.cell.shard not in behind]
+
+    # --- letting go ---------------------------------------------------------------------------------------------------
+
+    def _is_still(self, owned: OwnedCell, home: Address) -> bool:
+        """True if nothing has begun with this actor since it was looked at; it is then no longer in memory."""
+        host = self._host
+        if host.cells.get(owned.cell) is not owned or owned.closing or owned.unsettled(home):
+            return False
+        resident = owned.residents.get(home)
+        if resident is not None:
+            if not self._is_idle(owned, home, host.wall()):
+                return False
+            host.forget(owned, home)
+        return True
+
+    def _let_go(self, one: _AtRest, until: Millis) -> None:
+        """Delete it from the journal with the next commit, if it is still what was archived. Who asks for it from now
+        on waits for that commit and finds it in the archive. (Nothing can be due at this version: what is due follows
+        from the state, and the state from the events.)"""
+        home = one.archived.home
+        resident = one.owned.residents.get(home)
+        if resident is not None and resident.last_used > until:
+            return
+        if self._is_still(one.owned, home):
+            part = one.owned.accumulating[home] = Part()
+            for kind, events in one.archived.members.items():
+                part.appends[kind] = _Leaving(Address(kind, home.id), len(events))
+            part.replies.append((self._gone, _DONE))
+            self._host.dirty()
+
+    def _gone(self, reply: Reply) -> None:
+        self._archived += reply is _DONE
+
+    def status(self) -> dict[str, Any]:
+        """Orders archived since the start; found in the archive, restored from it, and found damaged; how many wait for
+        the projector; and by how much the longest quiet order is over its time."""
+        finder = self._host.finder
+        return {
+            "archive": {
+                "archived": self._archived, "found": finder.found, "restored": finder.restored,
+                "damaged": finder.damaged, "held_up": self._held_up, "overdue_s": round(self._oldest_ms / 1000, 1),
+            }
+        }  # fmt: skip
+
+
+class _Leaving(Appending):
+    def freeze(self) -> Append:
+        return Append(self.address, self.version, (), forget=True)
