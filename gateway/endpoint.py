@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from actors.runtime.envelope import Overloaded, Unanswered
 from gateway.auth import Principal
@@ -168,9 +168,10 @@ class Routes:
 class DirectRoute(APIRoute):
     """A FastAPI route whose requests go straight to the pipeline."""
 
-    def serve(self, gateway: Gateway, endpoint: Endpoint) -> None:
-        pipeline = Pipeline(gateway, endpoint)
-        self.app = pipeline.run
+    def serve(self, gateway: Gateway, endpoint: Endpoint) -> ASGIApp:
+        """Have `endpoint` answer; returns the application that does."""
+        self.app = Pipeline(gateway, endpoint).run
+        return self.app
 
 
 class Pipeline:
