@@ -67,6 +67,8 @@ class Accepted:
     notes:   events folded into memory and never stored: answers to a fan-out that are being gathered. After a
              takeover they are gone, and whoever needs them asks again.
     joint:   commands for companions: actors of the same id, whose turns run at once and commit together with this one.
+    closing: a joint command that shows a companion the whole of this actor's state. It runs when all else in the turn
+             is through, and of several for one companion only the last runs: it shows what the others would have.
     sends:   commands for any other actor, after the commit.
     effects: requests to ports, after the commit.
     reply:   what the asker gets; None means the actor's view as it is after this turn.
@@ -77,6 +79,7 @@ class Accepted:
     events: tuple[Event, ...] = ()
     notes: tuple[Event, ...] = ()
     joint: tuple[Send, ...] = ()
+    closing: Send | None = None
     sends: tuple[Send, ...] = ()
     effects: tuple[Effect, ...] = ()
     reply: Any = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from actors.runtime.codec import decode_batch, decode_item, encode_answers
@@ -27,9 +27,10 @@ _MOVED = Reply(Status.MOVED)
 class Intake:
     """Accepts or refuses work and feeds it to turns, continuations before new orders."""
 
-    def __init__(self, host: HostCore, turn: Callable[[Work], None]) -> None:
+    def __init__(self, host: HostCore, turn: Callable[[Sequence[Work]], None]) -> None:
         self._host = host
         self._turn = turn
+        self._arriving = frozenset[type[Command]]().union(*(kind.arrivals for kind in host.kinds.values()))
         self._arrivals: deque[Work] = deque()
         self._continuations: deque[Work] = deque()
         self._running = False
@@ -118,7 +119,7 @@ class Intake:
         if owned is None or owned.closing:
             work.answer(_MOVED)
             return _MOVED
-        arrival = type(work.envelope.command) in self._host.kinds[work.envelope.to.kind].arrivals
+        arrival = type(work.envelope.command) in self._arriving
         if self._full(arrival):
             work.answer(_FULL)
             return _FULL
@@ -151,23 +152,35 @@ class Intake:
             asyncio.get_running_loop().call_soon(self._run)
 
     def _run(self) -> None:
-        """Turn a slice of what is queued: continuations first, so that what was begun is finished first."""
+        """Turn a slice of what is queued, each actor's share of it at once."""
         self._running = False
         if self._closed:
             return
-        for _ in range(self._host.limits.turns_per_slice_max):
-            if self._continuations:
-                work = self._continuations.popleft()
-            elif self._arrivals:
-                work = self._arrivals.popleft()
+        shares: dict[Address, list[Work]] = {}
+        for work in self._slice():
+            share = shares.get(work.home)
+            if share is None:
+                shares[work.home] = [work]
             else:
-                return
+                share.append(work)
+        for works in shares.values():
             try:
-                self._turn(work)
-            except Exception:  # a bug of the runtime's own: it costs this work, not those queued behind it
-                log.exception("%s for %s could not be turned", type(work.envelope.command).__name__, work.envelope.to)
-                work.answer(Reply(Status.FAILED, b'{"code":"broken"}'))
-        self._schedule()
+                self._turn(works)
+            except Exception:  # a bug of the runtime's own: it costs these works, not those queued behind them
+                log.exception("%d works for %s could not be turned", len(works), works[0].home)
+                for work in works:
+                    work.answer(Reply(Status.FAILED, b'{"code":"broken"}'))
+        if self._continuations or self._arrivals:
+            self._schedule()
+
+    def _slice(self) -> Iterator[Work]:
+        """Continuations first, so that what was begun is finished first."""
+        left = self._host.limits.works_per_slice_max
+        for queue in (self._continuations, self._arrivals):
+            taken = min(left, len(queue))
+            left -= taken
+            for _ in range(taken):
+                yield queue.popleft()
 
     def close(self) -> None:
         self._closed = True

@@ -13,7 +13,7 @@ class Limits:
     arrivals_in_flight_max: int = 2_000  # orders begun and not yet answered for; beyond it new orders get BUSY
     resident_actors_max: int = 50_000
     resident_idle_s: float = 30.0
-    turns_per_slice_max: int = 128  # turns before the event loop gets a breath
+    works_per_slice_max: int = 256  # turned before the event loop gets a breath
     commit_groups_max: int = 512  # per cell and commit
     part_events_max: int = 1_000  # of one actor that wait for the journal before it is busy; a commit takes 7,000
     load_batch_actors_max: int = 256
@@ -40,11 +40,16 @@ class Limits:
     archive_events_max: int = 2_000  # of one actor: all of them come back in one append
     # The projector
     projector_poll_s: float = 0.25  # the longer, the more of an order's events become one row
+    projector_busy_poll_s: float = 0.4  # once a round has had so many orders:
+    projector_busy_orders_min: int = 50
     projector_retry_s: float = 0.5
     projector_report_ms: int = 1_000
     projector_entries_max: int = 256  # per shard and read
     projector_orders_known_max: int = 5_000
     rebuild_page_orders_max: int = 500
+    feed_kept_days: int = 30
+    feed_trimmed_rows_max: int = 10_000  # at a time, once every `projector_report_ms`
+    feed_scanned_rows_max: int = 10_000  # looked at for one page of somebody who sees few of them
     # The router
     router_calls_in_flight_max: int = 2  # per destination
     router_batch_bytes_max: int = 90_000  # below Ray's 100 KiB inline limit

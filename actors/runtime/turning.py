@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Turning:
-    """Runs one work at a time on the host's residents. `dirty` wakes the committer."""
+    """Turns what is queued for one actor on the host's residents."""
 
     def __init__(self, host: HostCore, loader: Loader, outbox: Outbox, parking: Parking) -> None:
         self._host = host
@@ -31,62 +32,105 @@ class Turning:
         self._part_events_max = host.limits.part_events_max
         self.turns = 0
 
-    def turn(self, work: Work) -> None:
-        host = self._host
-        envelope = work.envelope
-        now = host.wall()
-        if envelope.expires_at < now:
-            work.answer(Reply(Status.EXPIRED))
+    def turn(self, works: Sequence[Work]) -> None:
+        """Turn works that are all for one actor, in the order in which they came. Those that nobody waits for share a
+        turn: they would share a commit all the same."""
+        now = self._host.wall()
+        several: list[Work] = []
+        for work in works:
+            if work.envelope.expires_at < now:
+                work.answer(Reply(Status.EXPIRED))
+            elif work.sink is None and not work.envelope.asks and not work.attempts:
+                several.append(work)
+            else:
+                if several:
+                    self._turn_several(several, now)
+                    several = []
+                self._turn_one(work, now)
+        if several:
+            self._turn_several(several, now)
+
+    def _turn_one(self, work: Work, now: Millis) -> None:
+        owned = self._owned(work)
+        if owned is None:
             return
-        home, owned = work.home, work.owned
-        if owned is None or owned.gone:
-            owned = work.owned = host.owned(home)  # taken over anew since it came in, or gone
-            if owned is None:
-                work.answer(Reply(Status.MOVED))
-                return
-        resident = owned.resident(home, host.families[home.kind])
+        resident = owned.resident(work.home, self._host.families[work.home.kind])
         if resident.loading and not self._loader.ready(owned, resident, work):
             return
         resident.last_used = now
+        envelope = work.envelope
         if type(envelope.command) is Read:
             self._read(owned, resident, work)
         elif not (envelope.command_id and self._replayed(resident, work, now)):
             self._decide(owned, resident, work, now)
 
+    def _turn_several(self, works: list[Work], now: Millis) -> None:
+        owned = self._owned(works[0])
+        if owned is None:
+            return
+        resident = owned.resident(works[0].home, self._host.families[works[0].home.kind])
+        if len(works) == 1 or resident.loading or self._full(resident):
+            for work in works:
+                self._turn_one(work, now)
+            return
+        resident.last_used = now
+        try:
+            turn, _ = take_turn(resident, [work.envelope for work in works], now)
+        except Exception:  # whichever it is that cannot be turned, the others can
+            for work in works:
+                self._turn_one(work, now)
+            return
+        self.turns += 1
+        self._apply(owned, resident, works, turn, now)
+
+    def _owned(self, work: Work) -> OwnedCell | None:
+        """The cell that the work is for; None, and its asker told so, if it has moved."""
+        owned = work.owned
+        if owned is None or owned.gone:
+            owned = work.owned = self._host.owned(work.home)  # taken over anew since it came in, or gone
+            if owned is None:
+                work.answer(Reply(Status.MOVED))
+        return owned
+
+    def _full(self, resident: Resident) -> bool:
+        """True if the journal is away and too much waits for it. Whoever sent a message has an intent, and asks again."""
+        part = resident.part
+        return part is not None and len(part.works) >= self._part_events_max <= part.events()
+
     def _decide(self, owned: OwnedCell, resident: Resident, work: Work, now: Millis) -> None:
         envelope = work.envelope
         if envelope.expected_version and self._stale(resident, work):
             return
-        part = resident.part
-        if part is not None and len(part.works) >= self._part_events_max <= part.events() and not work.from_within:
-            work.answer(Reply(Status.BUSY))  # the journal is away; whoever sent a message has an intent, and asks again
+        if not work.from_within and self._full(resident):
+            work.answer(Reply(Status.BUSY))
             return
         try:
-            turn = take_turn(resident, envelope.to, envelope.command, now)
+            turn, decision = take_turn(resident, (envelope,), now)
         except Exception as error:
             self._parking.broken(work, error)
             return
         self.turns += 1
-        if isinstance(turn, Rejected):
-            self._hold(resident, work, Reply(Status.REJECTED, orjson.dumps(turn)))
+        if isinstance(decision, Rejected):
+            self._hold(resident, work, Reply(Status.REJECTED, orjson.dumps(decision)))
         else:
-            self._accepted(owned, resident, work, turn, now)
+            self._apply(owned, resident, (work,), turn, now)
+            if work.sink is not None:
+                self._hold(resident, work, self._reply(resident, work, decision.reply))
         if resident.assumed and resident.part is None:
             # Nothing was stored, so nothing has proved that the record is as empty as it was assumed to be.
             self._host.forget(owned, resident.home)
 
-    def _accepted(self, owned: OwnedCell, resident: Resident, work: Work, turn: Turn, now: Millis) -> None:
-        part = apply_turn(owned, resident, work.envelope, turn, now)
-        self._host.count_pending(resident)
+    def _apply(self, owned: OwnedCell, resident: Resident, works: Sequence[Work], turn: Turn, now: Millis) -> None:
+        if apply_turn(owned, resident, works[0].envelope, turn, now):
+            self._host.count_pending(resident)
+        part = resident.part
         if part is None:
             self._outbox.release(turn.sends, turn.effects)
         else:
             part.sends.extend(turn.sends)
             part.effects.extend(turn.effects)
-            part.works.append(work)
+            part.works.extend(works)
             self._host.dirty()
-        if work.sink is not None:
-            self._hold(resident, work, self._reply(resident, work, turn.accepted.reply))
 
     def _reply(self, resident: Resident, work: Work, reply: Any) -> Reply:
         if reply is not None:

@@ -14,6 +14,7 @@ from models.orchestrator.answers import payment_answered, stock_answered, task_a
 from models.orchestrator.messages import (
     Advance,
     IntentSettled,
+    Nudge,
     PaymentAnswered,
     SagaAdvanced,
     SagaRetrying,
@@ -82,8 +83,6 @@ class Turn:
 def _advance(saga: Saga, command: Advance) -> Decision:
     order, at = command.order, command.at
     turn = Turn(saga, order.id)
-    if command.nudge:
-        saga = _nudge(turn, at)
     steps = plan(order, saga, at)
     learnt = _learnt(order, saga)
     keys = _keys(saga, steps)
@@ -192,13 +191,16 @@ def _resume(saga: Saga, command: Resume) -> Decision:
     return turn.accepted()
 
 
-def _nudge(turn: Turn, at: Millis) -> Saga:
+def _nudge(saga: Saga, command: Nudge) -> Decision:
     """Something has happened at Stripe: look at once at what nobody knows the outcome of."""
-    for name, intent in turn.saga.intents.items():
-        if intent.waiting and intent.unsure and name not in turn.saga.results:
-            turn.add(_again(intent, at, lookup=True))
+    if not saga.phase:
+        return NOTHING
+    turn = Turn(saga, saga.learnt["order"])
+    for name, intent in saga.intents.items():
+        if intent.waiting and intent.unsure and name not in saga.results:
+            turn.add(_again(intent, command.at, lookup=True))
             turn.leave(name)
-    return turn.saga
+    return turn.accepted()
 
 
 def _again(intent: Intent, at: Millis, *, lookup: bool = False) -> SagaRetrying:
@@ -219,6 +221,7 @@ def _again(intent: Intent, at: Millis, *, lookup: bool = False) -> SagaRetrying:
 
 _HANDLERS: dict[type, Callable[[Saga, Any], Decision]] = {
     Advance: _advance,
+    Nudge: _nudge,
     PaymentAnswered: payment_answered,
     StockAnswered: stock_answered,
     TaskAnswered: task_answered,

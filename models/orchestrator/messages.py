@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Advance(Command):
-    """Joint with every turn of the order: these are the facts now; see to it that the right things are under way.
-
-    `nudge` asks to look again at once at what is under way (a webhook says that something has happened).
-    """
+    """Closes every turn of the order: these are the facts now; see to it that the right things are under way."""
 
     order: Order = field(kw_only=True)
-    nudge: bool = False
+
+
+@dataclass(frozen=True)
+class Nudge(Command):
+    """Joint with a hint from Stripe that something has happened: look at once at what nobody knows the outcome of."""
 
 
 @command("saga.payment_answered")

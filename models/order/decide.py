@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from models.decision import Accepted, Address, Decision, Rejected, Send
-from models.orchestrator.messages import Advance
+from models.orchestrator.messages import Advance, Nudge
 from models.order import aftercare, fulfilment, placing, refunds
 from models.order import messages as m
 from models.order.draft import Draft, Verdict
@@ -28,9 +28,14 @@ def decide(order: Order, command: Any) -> Decision:
     verdict = handler(draft, command)
     if isinstance(verdict, Rejected):
         return verdict
-    advance = Advance(order=draft.order, nudge=type(command) is m.StripeHint)
-    joint = (Send(Address("orchestrator", draft.order.id), advance),)
-    return Accepted(events=tuple(draft.events), joint=joint, reply=verdict, state=draft.order)
+    saga = Address("orchestrator", draft.order.id)
+    return Accepted(
+        events=tuple(draft.events),
+        joint=(Send(saga, Nudge()),) if type(command) is m.StripeHint else (),
+        closing=Send(saga, Advance(order=draft.order)),
+        reply=verdict,
+        state=draft.order,
+    )
 
 
 def _proceed(_draft: Draft, _command: m.Proceed) -> None:

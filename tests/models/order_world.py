@@ -158,9 +158,10 @@ class World:
     def turn(self, to: Address, command: Command) -> Decision:
         """One turn with all its joint commands, as the runtime takes it."""
         steps = deque([(to, command)])
+        closing: dict[Address, Command] = {}
         first: Decision | None = None
-        while steps:
-            address, step = steps.popleft()
+        while steps or closing:
+            address, step = steps.popleft() if steps else closing.popitem()
             kind, state = KINDS[address.kind], self.state(address)
             decision = kind.decide(state, changed(step, at=self.now))
             first = first or decision
@@ -169,6 +170,8 @@ class World:
                 return decision
             self._fold(address, state, decision)
             steps.extend((send.to, send.command) for send in decision.joint)
+            if decision.closing is not None:
+                closing[decision.closing.to] = decision.closing.command
             for out in (*decision.sends, *decision.effects):
                 self._mail(out)
         assert first is not None

@@ -9,7 +9,7 @@ import pytest
 
 from models.decision import Accepted, Address, Event, Rejected
 from models.identity import inner_id
-from models.orchestrator.messages import Advance
+from models.orchestrator.messages import Advance, Nudge
 from models.order import messages as m
 from models.order.decide import decide
 from models.order.evolve import evolve
@@ -95,10 +95,13 @@ def test_every_accepted_turn_shows_the_facts_to_the_orchestrator() -> None:
     for command in (m.CancelOrder(by=ACME), m.Proceed(), m.StripeHint(type="charge.updated")):
         decision = decide(given(MACHINE, placed()).state, command)
         assert isinstance(decision, Accepted)
-        (send,) = decision.joint
+        send = decision.closing
+        assert send is not None
         assert send.to == Address("orchestrator", ORDER_ID)
         assert isinstance(send.command, Advance)
         assert send.command.order is decision.state
+        nudges = [Nudge] if isinstance(command, m.StripeHint) else []
+        assert [type(joint.command) for joint in decision.joint] == nudges
 
 
 def test_units_are_summed_per_sku_and_consignments_are_made_per_supplier() -> None:

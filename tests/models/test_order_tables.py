@@ -191,7 +191,8 @@ def test_late_facts_of_the_payment_change_nothing(status: str, event: str) -> No
     order = _payment_in(status)
     decision = decide(order, FACTS[event])
     assert isinstance(decision, Accepted)
-    assert [send.to for send in decision.joint] == [Address("orchestrator", ORDER_ID)]
+    assert decision.closing is not None
+    assert decision.closing.to == Address("orchestrator", ORDER_ID)
     if not allows("payment", status, event):
         assert decision.events == ()
         return

@@ -13,7 +13,6 @@ from actors.runtime.envelope import Overloaded, Reply, Status, Unanswered
 from actors.runtime.limits import LIMITS
 from actors.runtime.local_journal import Fault
 from actors.runtime.ports import Cell, Commit, CommitResult, Guard
-from actors.runtime.resident import Work
 from models.decision import Address
 from tests.runtime.toys import Break, Deposit, Open, Pay, Rang, Town, in_town
 
@@ -581,23 +580,3 @@ def test_the_due_index_is_left_alone_while_an_earlier_entry_covers_what_is_pendi
         assert entry.due.at == first.due.at + 1_000
 
     in_town(story, silent=True, limits=replace(LIMITS, due_poll_s=0.01, lease_lost_s=1e6))
-
-
-def test_a_bug_of_the_runtime_costs_one_work_and_not_those_behind_it() -> None:
-    async def story(town: Town) -> None:
-        ann = await opened(town, "ann", 5)
-        host = town.hosts["h0"]
-        turn = host._intake._turn
-        left = [1]
-
-        def broken(work: Work) -> None:
-            if left[0]:
-                left[0] -= 1
-                raise RuntimeError("broken on purpose")
-            turn(work)
-
-        host._intake._turn = broken
-        replies = await asyncio.gather(*(town.router.ask(ann, Deposit(amount=1)) for _ in range(3)))
-        assert sorted(reply.status for reply in replies) == [Status.FAILED, Status.OK, Status.OK]
-
-    in_town(story)

@@ -87,14 +87,14 @@ def effects_before_the_commit(patch: Patch) -> None:
         return part
 
     _outboxes: dict[int, Any] = {}
-    accepted = turning.Turning._accepted
+    applied = turning.Turning._apply
 
     def remember(self: Any, owned: Any, *rest: Any) -> None:
         _outboxes[id(owned)] = self._outbox
-        accepted(self, owned, *rest)
+        applied(self, owned, *rest)
 
     patch.setattr(turning, "apply_turn", eager)
-    patch.setattr(turning.Turning, "_accepted", remember)
+    patch.setattr(turning.Turning, "_apply", remember)
 
 
 def answers_before_the_commit(patch: Patch) -> None:
