@@ -18,6 +18,7 @@ from gateway.problems import Problem
 from gateway.routers import (
     aftercare,
     batch,
+    events,
     keys,
     operations,
     order_actions,
@@ -32,7 +33,8 @@ from gateway.routers import (
 from gateway.services import Services
 
 ROUTERS = (
-    orders, batch, order_lists, order_actions, tasks, aftercare, products, parties, keys, stripe, operations, parked,
+    orders, batch, order_lists, events, order_actions, tasks, aftercare, products, parties, keys, stripe, operations,
+    parked,
 )  # fmt: skip
 """In the order in which paths are matched: the busiest first."""
 
@@ -87,10 +89,11 @@ def _problem_of(error: HTTPException) -> Problem:
 
 
 def create(services: Services) -> FastAPI:
-    """The application on these services. Whoever runs it opens and closes the services."""
+    """The application on these services. Whoever runs it opens and closes the services, and calls `stop` of
+    `app.state.gateway` when it begins to shut down."""
     app = GatewayApp(title="Dray", version=_version(), redirect_slashes=False)
     app.served = Paths()
-    gateway = Gateway(services)
+    gateway = app.state.gateway = Gateway(services)
     app.router.route_class = DirectRoute
     served = list(endpoints())
     for endpoint in served:

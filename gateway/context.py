@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.auth import Keys
 from gateway.cache import ViewCache
+from gateway.feed import Feed
 from gateway.metrics import Metrics
 from gateway.rates import RateLimit
 from gateway.services import Services
@@ -22,3 +23,9 @@ class Gateway:
         self.keys = Keys(services.router, limits.cache_age_s_max)
         self.views = ViewCache(services.router, limits.cache_age_s_max, limits.cached_views_max)
         self.rates = RateLimit(limits.requests_per_second_max, limits.requests_burst_max)
+        self.feed = Feed(services.feed, services.sealer, limits)
+        self.metrics.streams(lambda: self.feed.followers)
+
+    def stop(self) -> None:
+        """End what would never end by itself: the process is shutting down."""
+        self.feed.close()

@@ -7,9 +7,10 @@ response validation, which would cost more than everything else a placed order c
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -42,12 +43,23 @@ class Answer(NamedTuple):
     content_type: bytes = JSON
 
 
+def _nothing() -> None:
+    pass
+
+
 class Streamed(NamedTuple):
-    """A response that is sent as it comes about."""
+    """A response that is sent as it comes about. The next chunk is asked for once the client has taken the one before.
+
+    stalled_s: a client that takes nothing for so long is let go; None waits for ever.
+    release: called in the end, whichever it is.
+    """
 
     status: int
     chunks: AsyncIterator[bytes]
     content_type: bytes = NDJSON
+    headers: Sequence[Header] = ()
+    stalled_s: float | None = None
+    release: Callable[[], None] = _nothing
 
 
 class Call:
@@ -290,11 +302,32 @@ async def send_answer(send: Send, answer: Answer) -> None:
 
 
 async def _stream(send: Send, streamed: Streamed) -> None:
-    headers = [(b"content-type", streamed.content_type)]
-    await send({"type": "http.response.start", "status": streamed.status, "headers": headers})
-    async for chunk in streamed.chunks:
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+    """Raises ClientGone once the client has stalled, which breaks the connection off."""
+    headers = [*streamed.headers, (b"content-type", streamed.content_type)]
+    chunks = streamed.chunks
+    try:
+        await send({"type": "http.response.start", "status": streamed.status, "headers": headers})
+        async for chunk in chunks:
+            await _taken(send({"type": "http.response.body", "body": chunk, "more_body": True}), streamed.stalled_s)
+        await _taken(send({"type": "http.response.body", "body": b""}), streamed.stalled_s)
+    finally:
+        streamed.release()
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()
+
+
+async def _taken(sending: Awaitable[None], seconds: float | None) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await sending
+    except TimeoutError:
+        raise ClientGone from None
+
+
+async def disconnected(call: Call) -> None:
+    """Wait until the client has gone away; before that there is only the request's empty body."""
+    while (await call.receive())["type"] != "http.disconnect":
+        pass
 
 
 def parsed_query(query: bytes) -> dict[str, str]:

@@ -23,6 +23,20 @@ class GatewayLimits:
     batch_orders_in_flight_max: int = 64
     # Idempotency keys
     placing_key_ttl_ms: int = 24 * 3_600_000
+    # The feed: streams, and requests that wait for events, which count as streams
+    feed_wait_s_max: int = 30
+    feed_poll_s: float = 0.1  # by one task for all who wait
+    feed_retry_s: float = 1.0
+    feed_linger_s: float = 5.0
+    feed_rows_per_read_max: int = 500
+    feed_reads_per_request_max: int = 8
+    streams_per_key_max: int = 100
+    streams_max: int = 2_000  # per process
+    stream_queue_rows_max: int = 500
+    stream_chunk_events_max: int = 50
+    stream_heartbeat_s: float = 15.0
+    stream_stalled_s: float = 30.0  # a client that takes nothing for so long is disconnected
+    stream_reconnect_ms: int = 2_000
     # Readiness
     ready_timeout_s: float = 2.0
 

@@ -25,6 +25,9 @@ class Metrics:
             "dray_read_side_lag_seconds", "How far lists are behind the orders; NaN while nobody can say.",
             registry=registry,
         )  # fmt: skip
+        self._streams = Gauge(
+            "dray_http_streams", "Streams open and requests waiting for events.", registry=registry
+        )
         self._seconds = Histogram(
             "dray_http_request_seconds",
             "Time from a request's head to its answer, waiting by Prefer: wait included.",
@@ -50,6 +53,10 @@ class Metrics:
     def read_lag(self, seconds: float) -> None:
         """Note how far lists are behind."""
         self._read_lag_s.set(seconds)
+
+    def streams(self, count: Callable[[], int]) -> None:
+        """Where to look for how many streams there are."""
+        self._streams.set_function(count)
 
     def exposition(self) -> bytes:
         """Everything in the registry, as Prometheus reads it."""

@@ -65,6 +65,10 @@ def responses_of(endpoint: Endpoint) -> dict[int | str, dict[str, Any]]:
             response["content"] = {media: {"schema": schema}}
             if "csv" in endpoint.extra:
                 response["content"]["text/csv"] = {"schema": {"type": "string"}}
+        elif "sse" in endpoint.extra:
+            name = endpoint.extra["sse"].__name__
+            described = {"type": "string", "description": f"Frames whose `data` is one `{name}`, as JSON."}
+            response["content"] = {"text/event-stream": {"schema": described}}
         elif status == 200:
             response["content"] = {"text/plain": {"schema": {"type": "string"}}}
         responses[status] = response

@@ -63,25 +63,30 @@ def config_of(app: FastAPI) -> uvicorn.Config:
 
 
 async def serve(listener: socket.socket, app: FastAPI, started: Callable[[], None] | None = None) -> None:
-    """Serve until SIGTERM or SIGINT: then no new connections, and those under way get `SHUTDOWN_S` to end.
+    """Serve until SIGTERM or SIGINT: then no new connections, streams end, and requests under way get `SHUTDOWN_S`.
 
     started: called once connections are accepted.
     """
-    await _Server(config_of(app), started).serve(sockets=[listener])
+    await _Server(config_of(app), started, app.state.gateway.stop).serve(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
     """Tells when it has started, and ends by returning: uvicorn itself raises the signal again that stopped it, which
     would end the process before its services are closed."""
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None] | None) -> None:
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None] | None, stop: Callable[[], None]) -> None:
         super().__init__(config)
         self._tell_started = started
+        self._stop = stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and self._tell_started is not None:
             self._tell_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stop()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from prometheus_client import CollectorRegistry
 
 from actors.runtime.envelope import Reply
+from actors.runtime.feeding import FeedReader
 from actors.runtime.ports import Guard, Wall
 from actors.runtime.reading import OrderReader
 from gateway.limits import GATEWAY_LIMITS, GatewayLimits
@@ -66,7 +67,7 @@ class Services:
     sealer: personal data at rest. wall: the clock. random: n random bytes.
     metrics: where the gateway registers its own and what `/metrics` shows. stripe: None answers webhooks with 404.
     ready: '' when orders are accepted, else why not; without it, reading one actor decides.
-    orders: the read side, for lists; None answers them with 503.
+    orders: the read side, for lists; None answers them with 503. feed: its public events; likewise.
     """
 
     router: Asks
@@ -79,3 +80,4 @@ class Services:
     stripe: StripeEvents | None = None
     ready: Ready | None = None
     orders: OrderReader | None = None
+    feed: FeedReader | None = None

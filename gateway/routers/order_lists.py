@@ -9,7 +9,7 @@ from dataclasses import replace
 from actors.runtime.envelope import Reply, Status
 from actors.runtime.reading import Found, OrderQuery
 from gateway.auth import EVERYONE
-from gateway.endpoint import Answer, Call, Parameter, Routes, Streamed
+from gateway.endpoint import Answer, Call, Parameter, Routes, Streamed, disconnected
 from gateway.exports import EXPORTS, SUPPLIERS_EXPORTS, Rows, body, header
 from gateway.order_search import (
     PAGE,
@@ -111,7 +111,7 @@ async def _lines(
 ) -> AsyncIterator[bytes]:
     """The whole export, a few orders at a time, so that other requests of this gateway hardly wait."""
     yield header(columns)
-    gone = asyncio.ensure_future(_disconnected(call))
+    gone = asyncio.ensure_future(disconnected(call))
     try:
         while page and not gone.done():
             for first in range(0, len(page), EXPORT_CHUNK_ORDERS):
@@ -121,12 +121,6 @@ async def _lines(
             page = await blocking(reader_of(call.gateway).find, query) if len(page) == query.limit else ()
     finally:
         gone.cancel()
-
-
-async def _disconnected(call: Call) -> None:
-    """Wait until the client has gone away; before that there is only the request's empty body."""
-    while (await call.receive())["type"] != "http.disconnect":
-        pass
 
 
 def shown(call: Call, found: Found) -> View:

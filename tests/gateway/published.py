@@ -41,7 +41,7 @@ class Published:
             return
         media = answer.headers["content-type"].partition(";")[0]
         assert media in content, f"{method} {path} {status} is {media}, which is not published"
-        if media in ("text/plain", "text/csv"):
+        if media in ("text/plain", "text/csv", "text/event-stream"):
             return
         lines = answer.text.splitlines() if media == "application/x-ndjson" else [answer.text]
         for line in lines:

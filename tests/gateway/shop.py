@@ -28,6 +28,7 @@ from actors.runtime.ports import Cell, Placement
 from actors.runtime.router import Router
 from gateway.app import create
 from gateway.auth import hash_of
+from gateway.context import Gateway
 from gateway.limits import GATEWAY_LIMITS, GatewayLimits
 from gateway.services import Services, StripeEvents
 from models.decision import Address
@@ -111,6 +112,12 @@ class Shop:
         """Begin anew with a gateway that knows nothing yet, on services with these changes."""
         self.services = replace(self.services, **changes)
         self.app = create(replace(self.services, metrics=CollectorRegistry()))
+
+    @property
+    def gateway(self) -> Gateway:
+        """The gateway behind the application."""
+        found: Gateway = self.app.state.gateway
+        return found
 
     async def placement(self) -> Placement:
         return Placement(1, ["host"] * SHARDS)

@@ -17,7 +17,9 @@ from gateway.endpoint import Endpoint
 from tests.gateway.read_side import ReadSide
 from tests.gateway.shop import ORDER, Shop
 
-ENDPOINTS = [endpoint for endpoint in endpoints() if endpoint.path != "/v1/orders/batch"]
+ENDPOINTS = [
+    endpoint for endpoint in endpoints() if endpoint.path != "/v1/orders/batch" and "sse" not in endpoint.extra
+]
 TEXTS = st.one_of(
     st.text(max_size=20),
     st.sampled_from(["mug", "north", "acme", "gbp", "1", "MUG", "pm_card_visa", "ops", "\0", "\ud83d", "a" * 600]),

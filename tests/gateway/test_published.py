@@ -34,6 +34,9 @@ POST /v1/orders
 GET /v1/orders
 POST /v1/orders/batch
 GET /v1/orders/{id}
+GET /v1/orders/{id}/stream
+GET /v1/stream
+GET /v1/events
 POST /v1/orders/{id}/cancel
 POST /v1/orders/{id}/confirm-delivery
 POST /v1/orders/{id}/refunds
