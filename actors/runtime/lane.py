@@ -68,7 +68,7 @@ class Lane:
             self._came_back(pending, Reply(Status.BUSY))
             return
         if pending.envelope.watch:
-            self._watched.pop(pending.watch_id, None)
+            self._unwatch(pending)
             self._watch_ids += 1
             pending.watch_id = self._watch_ids
             pending.item = b""
@@ -135,6 +135,11 @@ class Lane:
         if pending in self._waiting:
             self._waiting[pending] = pending.watch_until
 
+    def _unwatch(self, pending: Pending) -> None:
+        """The number that it has may be of another lane, and somebody else's here."""
+        if self._watched.get(pending.watch_id) is pending:
+            del self._watched[pending.watch_id]
+
     async def _linger(self) -> None:
         """Hold a call open on which the host can send notices while there is no other traffic."""
         try:
@@ -174,5 +179,5 @@ class Lane:
             if until > now:
                 continue
             del self._waiting[pending]
-            self._watched.pop(pending.watch_id, None)
+            self._unwatch(pending)
             pending.answer(Reply(Status.OK if pending.taken else Status.EXPIRED))

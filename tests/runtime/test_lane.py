@@ -8,6 +8,7 @@ from actors.runtime.codec import encode_answers
 from actors.runtime.envelope import Envelope, Read, Reply, Status
 from actors.runtime.lane import Lane, Pending
 from actors.runtime.limits import LIMITS
+from actors.runtime.ports import HostUnavailable
 from models.decision import Address
 
 FAR = 2**60
@@ -61,3 +62,26 @@ async def test_a_notice_for_nobody_is_dropped() -> None:
     transport.calls[0].set_result(encode_answers([Reply(Status.OK)], [(77, Reply(Status.OK))]))
     await asyncio.sleep(0.001)
     assert [pending for pending, _ in came_back] == [other]
+
+
+async def test_a_watch_that_comes_from_another_lane_takes_nobodys_place() -> None:
+    """Each lane counts its own watches: the number that a watch had where its host has died may be somebody's here."""
+    ours, theirs = HandOperated(), HandOperated()
+    came_back = list[tuple[Pending, Reply | None]]()
+    lane = Lane("host", ours, "router", LIMITS, lambda pending, reply: came_back.append((pending, reply)))
+    other = Lane("other", theirs, "router", LIMITS, lambda _pending, _reply: None)
+    stays, moves = asked("a", watch=True), asked("b", watch=True)
+    lane.put(stays)
+    other.put(moves)
+    assert stays.watch_id == moves.watch_id
+    await asyncio.sleep(0)
+    ours.calls[0].set_result(encode_answers([None], []))
+    theirs.calls[0].set_exception(HostUnavailable("it has died"))
+    await asyncio.sleep(0.001)
+    before = stays.watch_id
+    lane.put(moves)
+    assert (stays.watch_id, moves.watch_id) == (before, before + 1)
+    await asyncio.sleep(0)
+    ours.calls[-1].set_result(encode_answers([None], [(before, Reply(Status.OK, b"{}", 6))]))
+    await asyncio.sleep(0.001)
+    assert [pending for pending, _ in came_back] == [stays]
