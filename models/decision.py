@@ -120,3 +120,9 @@ class Tick(Command):
 @dataclass(frozen=True)
 class Resume(Command):
     """A new owner has taken the actor over: whatever was under way may be lost; send it again."""
+
+
+@dataclass(frozen=True)
+class Remind(Command):
+    """A host has died, not the actor's own: what it told actors there, and their answers, may be lost; tell them again.
+    Effects are not concerned."""

@@ -10,7 +10,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,13 +78,17 @@ def stripe_events(spec: Mapping[str, Any]) -> StripeEvents | None:
 
 
 class Reach:
-    """A process's way to every actor: placement, transport and router, wired together."""
+    """A process's way to every actor: placement, transport and router, wired together.
 
-    def __init__(self, spec: Mapping[str, Any], name: str) -> None:
+    on_gone: called when some host's process is no more.
+    """
+
+    def __init__(
+        self, spec: Mapping[str, Any], name: str, on_gone: Callable[[], None] = lambda: None
+    ) -> None:
         self.transport = RayTransport()
-        self.directory = PlacementLink(
-            ray_cluster.find_director, gone=self.transport.gone, back=self.transport.back
-        )
+        self._on_gone = on_gone
+        self.directory = PlacementLink(ray_cluster.find_director, gone=self._gone, back=self.transport.back)
         self.router = Router(
             self.transport,
             self.directory,
@@ -94,6 +98,10 @@ class Reach:
             homes={kind.name: kind.home for kind in KINDS.values() if kind.home},
         )
         self.directory.changed = self._placed
+
+    def _gone(self, host: str) -> None:
+        self.transport.gone(host)
+        self._on_gone()
 
     def _placed(self, placement: Placement) -> None:
         self.router.placement = placement
@@ -116,7 +124,7 @@ class Hosted:
         rules = frozenset(spec["dedicated"])
         runners: Runners = {"payments": payments(spec)}
         self.journal = journal
-        self.reach = Reach(spec, owner)
+        self.reach = Reach(spec, owner, self._remind)
         self.core = HostCore(
             KINDS,
             journal,
@@ -156,6 +164,9 @@ class Hosted:
 
     def _lost(self, cell: Cell) -> None:
         self.link.lost(cell)
+
+    def _remind(self) -> None:
+        self.core.remind()
 
     def _wake(self, cell: Cell) -> None:
         """See to it that a dedicated actor which has something to do has its host; not more often than it can help."""

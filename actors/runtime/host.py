@@ -178,6 +178,10 @@ class HostCore:
         if self.cells:
             self.dirty()
 
+    def remind(self) -> None:
+        """Another host has died: what our actors wait for may be lost with it."""
+        self._redrive.remind()
+
     def lost(self, owned: OwnedCell) -> None:
         """Fenced: somebody else owns this cell."""
         log.warning("lost %s at epoch %d", owned.cell, owned.ownership.epoch)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from actors.runtime.cell import OwnedCell
 from actors.runtime.ports import DueEntry, JournalUnavailable
-from models.decision import Address, Command, Resume, Tick
+from models.decision import Address, Command, Remind, Resume, Tick
 
 if TYPE_CHECKING:
     from actors.runtime.host import HostCore
@@ -76,6 +76,16 @@ class Redrive:
             return True
         resident.members[entry.address.kind].due = entry.due
         return False
+
+    def remind(self) -> None:
+        """Another host has died. A message that it had taken and not stored is lost, and so may its answers be; asking
+        again would wait for the due index, which is set for actors that are slow, not for those whose host is dead."""
+        for owned in self._host.cells.values():
+            for home, resident in owned.residents.items():
+                if resident.pending and not resident.loading:
+                    for name, member in resident.members.items():
+                        if member.due is not None and member.due.pending:
+                            self._host.enqueue(Address(name, home.id), Remind())
 
     async def resume(self, owned: OwnedCell) -> None:
         """Re-drive a cell just taken over. Costs what is pending in it, not what is stored."""

@@ -9,7 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from models.decision import NOTHING, Accepted, Address, Command, Decision, Effect, Event, Millis, Resume, Send, Tick
+from models.decision import (
+    NOTHING,
+    Accepted,
+    Address,
+    Command,
+    Decision,
+    Effect,
+    Event,
+    Millis,
+    Remind,
+    Resume,
+    Send,
+    Tick,
+)
 from models.orchestrator.answers import payment_answered, stock_answered, task_answered
 from models.orchestrator.messages import (
     Advance,
@@ -177,8 +190,9 @@ def _tick(saga: Saga, command: Tick) -> Decision:
     return turn.accepted(*joint)
 
 
-def _resume(saga: Saga, command: Resume) -> Decision:
-    """Ask again for everything that may have been lost with the owner before. What waits for its time, waits."""
+def _resume(saga: Saga, command: Resume | Remind) -> Decision:
+    """Ask again for everything that may have been lost with the owner before, or what may have been lost with another
+    actor's. What waits for its time, waits."""
     if not saga.phase:
         return NOTHING
     turn = Turn(saga, saga.learnt["order"])
@@ -186,6 +200,8 @@ def _resume(saga: Saga, command: Resume) -> Decision:
         if intent.waiting or name in saga.results:
             continue
         if STEPS[intent.step].to == "payments":
+            if isinstance(command, Remind):
+                continue
             turn.add(_again(intent, command.at))
         turn.leave(name)
     return turn.accepted()
@@ -227,4 +243,5 @@ _HANDLERS: dict[type, Callable[[Saga, Any], Decision]] = {
     TaskAnswered: task_answered,
     Tick: _tick,
     Resume: _resume,
+    Remind: _resume,
 }

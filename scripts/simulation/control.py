@@ -36,6 +36,8 @@ class Reporter(Protocol):
 
     def link_down(self) -> None: ...
 
+    def remind(self) -> None: ...
+
     def owned(self) -> Iterable[Cell]: ...
 
 
@@ -162,6 +164,8 @@ class Control:
         self._heard.pop(name, None)
         if self._director is not None:
             self._carry_out(self._director.left(name, owner, self._loop.time()))
+            for other in self._owners:
+                self._tell(other, self._hosts[other].remind)
 
     # --- what the director says ---------------------------------------------------------------------------------------
 

@@ -103,6 +103,9 @@ class SimulatedHost:
             move.cancel()
         self._moves.clear()
 
+    def remind(self) -> None:
+        self.core.remind()
+
     def owned(self) -> Iterable[Cell]:
         return [cell for cell, owned in self.core.cells.items() if not owned.closing]
 

@@ -11,7 +11,7 @@ import pytest
 from actors.runtime.codec import decode_item, encode_event, encode_item
 from actors.runtime.envelope import Envelope
 from models.catalogue import decode_event
-from models.decision import Accepted, Address, Rejected, Resume, Send, Tick
+from models.decision import Accepted, Address, Effect, Rejected, Remind, Resume, Send, Tick
 from models.identity import inner_id
 from models.orchestrator import tables
 from models.orchestrator.decide import decide
@@ -311,7 +311,7 @@ def test_a_late_or_doubled_answer_changes_nothing() -> None:
 
 
 def test_before_there_is_a_saga_nothing_can_wake_it() -> None:
-    for command in (Tick(at=1), Resume(at=1)):
+    for command in (Tick(at=1), Resume(at=1), Remind(at=1)):
         decision = decide(Saga(), command)
         assert isinstance(decision, Accepted)
         assert decision == Accepted()
@@ -336,6 +336,22 @@ def test_a_new_owner_asks_again_for_what_was_under_way_and_leaves_alone_what_wai
     assert len(sent & before) == len(sent) == 5  # all but the one that waits
     world.settle()
     assert sum(amount for _, _, amount in world.bank.transfers.values()) == 250 + 1500 + 625 + 100 + 599 + 250
+
+
+def test_when_another_actors_host_has_died_actors_are_told_again_and_nobody_pays_twice() -> None:
+    world = a_world()
+    world.tell(an_order())
+    while not {"confirm", "transfer"} <= {intent.step for intent in world.saga.intents.values()}:
+        world.deliver()
+    told = [out.command for _, out in world.post if isinstance(out, Send) and out.to.kind == "sku"]
+    world.post.clear()
+    stored = len(world.journal[SAGA])
+    world.turn(SAGA, Remind())
+    again = [out for _, out in world.post]
+    assert told
+    assert [out.command for out in again if isinstance(out, Send) and out.to.kind == "sku"] == told
+    assert not [out for out in again if isinstance(out, Effect)]
+    assert len(world.journal[SAGA]) == stored
 
 
 def test_what_was_gathered_when_the_host_died_is_asked_for_again() -> None:

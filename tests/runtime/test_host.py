@@ -285,6 +285,21 @@ def test_a_new_owner_resumes_what_was_under_way() -> None:
     in_town(story, silent=True, hosts={"h0": [0, 1, 2, 3]})
 
 
+def test_when_another_host_has_died_those_who_wait_ask_again_and_nobody_else() -> None:
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann", 5)
+        await opened(town, "ben", 5)
+        await town.router.ask(ann, Pay(amount=1, ring=True))
+        town.hosts["h0"].remind()
+        for _ in range(100):
+            await asyncio.sleep(0.01)
+            if len(town.bells["h0"].rung) > 1:
+                break
+        assert town.bells["h0"].rung == ["ann", "ann"]
+
+    in_town(story, silent=True)
+
+
 def test_an_outcome_is_not_dropped_by_a_full_mailbox() -> None:
     """Nobody could be told, and its intent would not be asked for again soon."""
 

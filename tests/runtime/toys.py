@@ -26,6 +26,7 @@ from models.decision import (
     Effect,
     Event,
     Rejected,
+    Remind,
     Resume,
     Send,
     Tick,
@@ -124,7 +125,7 @@ def decide(account: Account, asked: Command) -> Decision:
             raise RuntimeError("broken on purpose")
         case Rang(at):
             return Accepted((Ringing(at, False),)) if account.ringing else NOTHING
-        case Tick() | Resume():
+        case Tick() | Resume() | Remind():
             return Accepted(effects=(_ring(account.owner),)) if account.ringing else NOTHING
     if not account.owner:
         return Rejected("no_account")
