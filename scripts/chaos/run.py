@@ -30,7 +30,8 @@ class Row:
     """One fault and what was seen of it. Statuses are of answers while it lasted and the system recovered.
 
     longest_stall_ms: of all orders of which some part lay within that time, from when they were due until their end
-                      was seen, less their payment calls; what an order of a sound system takes is in it.
+                      was seen, less their payment calls; what an order of a sound system takes is in it. slowest:
+                      that order.
     """
 
     fault: str
@@ -39,6 +40,7 @@ class Row:
     lasted_s: float
     recovery_s: float | None
     longest_stall_ms: float
+    slowest: str
     answers: dict[str, int]
 
     def to_json(self) -> dict[str, Any]:
@@ -46,7 +48,7 @@ class Row:
             "fault": self.fault, "target": self.target, "at_s": round(self.at_s, 3),
             "lasted_s": round(self.lasted_s, 3),
             "recovery_s": None if self.recovery_s is None else round(self.recovery_s, 3),
-            "longest_stall_ms": round(self.longest_stall_ms, 1), "answers": self.answers,
+            "longest_stall_ms": round(self.longest_stall_ms, 1), "slowest": self.slowest, "answers": self.answers,
         }  # fmt: skip
 
 
@@ -128,12 +130,12 @@ def row_of(happening: Happening, measured: Measured, payments_s: float) -> Row:
     strike, diary = happening.strike, measured.diary
     until = happening.whole_at if happening.whole_at is not None else float("inf")
     if not happening.target:
-        return Row(strike.fault, "", strike.at_s, 0.0, None, 0.0, {})
+        return Row(strike.fault, "", strike.at_s, 0.0, None, 0.0, "", {})
     answers = Counter(
         str(status) if status else NO_ANSWER for at, status in diary.troubles if happening.at <= at <= until
     )
-    longest_s = max(0.0, diary.longest_s(happening.at, until) - payments_s)
+    longest_s, slowest = diary.longest(happening.at, until)
     return Row(
         strike.fault, happening.target, strike.at_s, happening.over_at - happening.at, happening.recovery_s,
-        longest_s * 1000, dict(answers),
+        max(0.0, longest_s - payments_s) * 1000, slowest, dict(answers),
     )  # fmt: skip

@@ -48,22 +48,24 @@ class Counts:
 class Diary:
     """What happened when, for who wants to lay it beside something else. Times are those of `time.monotonic`.
 
-    lives:    of each order that was accepted: when it was due, and when its end was seen (or waited for no longer);
-              those apart that the client accepts as a supplier.
+    lives:    of each order that was accepted: when it was due, when its end was seen (or waited for no longer), and
+              which it is; those apart that the client accepts as a supplier.
     troubles: answers that made the client ask again or give up: when, and the status (0: there was no answer).
     """
 
-    lives: list[tuple[float, float]] = field(default_factory=list)
+    lives: list[tuple[float, float, str]] = field(default_factory=list)
     troubles: list[tuple[float, int]] = field(default_factory=list)
 
     def add(self, tally: Mapping[str, Any]) -> None:
         """What a client has reported."""
-        self.lives += ((began, ended) for began, ended in tally.get("lives", ()))
-        self.troubles += ((at, status) for at, status in tally.get("troubles", ()))
+        self.lives += (tuple(life) for life in tally.get("lives", ()))
+        self.troubles += (tuple(trouble) for trouble in tally.get("troubles", ()))
 
-    def longest_s(self, since: float, until: float) -> float:
-        """The longest life of an order of which some part lay between `since` and `until`; 0 if there was none."""
-        return max((ended - began for began, ended in self.lives if began <= until and ended >= since), default=0.0)
+    def longest(self, since: float, until: float) -> tuple[float, str]:
+        """The longest life, in seconds, of an order of which some part lay between `since` and `until`, and which order
+        that is; (0, '') if there was none."""
+        lives = ((ended - began, order) for began, ended, order in self.lives if began <= until and ended >= since)
+        return max(lives, default=(0.0, ""))
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class Tally:
         self.acceptance = Latencies()
         self.completion = Latencies()
         self.send_lag = Latencies()
-        self.lives: list[tuple[float, float]] = []
+        self.lives: list[tuple[float, float, str]] = []
         self.troubles: list[tuple[float, int]] = []
 
     def to_json(self) -> dict[str, object]:
@@ -111,7 +111,7 @@ class Shopper:
             seen = self._note(request.key, "place", answer)
         now = time.monotonic()
         if self._diary and request.kind != MANUAL:  # how long those take is for us to say
-            self.tally.lives.append((intended, now))
+            self.tally.lives.append((intended, now, seen.order))
         if seen.headline in RUNNING:
             self.tally.unfinished += 1
             return
