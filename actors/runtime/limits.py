@@ -50,6 +50,12 @@ class Limits:
     feed_kept_days: int = 30
     feed_trimmed_rows_max: int = 10_000  # at a time, once every `projector_report_ms`
     feed_scanned_rows_max: int = 10_000  # looked at for one page of somebody who sees few of them
+    # The roll-ups
+    rollups_poll_s: float = 5.0
+    rollups_orders_max: int = 500  # per transaction: other writers wait for it
+    rollups_share_min: float = 0.05  # of the time, while they are not behind
+    rollups_share_max: float = 0.5
+    rollups_patience_s: float = 60.0  # behind by so much they take twice the least share, by twice as much three times
     # The router
     router_calls_in_flight_max: int = 2  # per destination
     router_batch_bytes_max: int = 90_000  # below Ray's 100 KiB inline limit

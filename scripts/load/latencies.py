@@ -1,33 +1,17 @@
 """Latencies counted in buckets, so that those of many processes and intervals can be added up.
 
-The buckets are those of an HdrHistogram with seven significant bits: below 256 µs exact, above it 128 to each
-doubling, so a percentile is at most 0.8 % too high and never too low.
+The buckets have seven significant bits: below 256 µs exact, above it 128 to each doubling, so a percentile is at most
+0.8 % too high and never too low.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from models.buckets import bucket_of, highest_in, percentiles
+
 BITS = 7
-EXACT_BELOW = 2 << BITS
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999, "max": 1.0}
-
-
-def bucket_of(us: int) -> int:
-    """The bucket that counts a latency of `us` microseconds."""
-    if us < EXACT_BELOW:
-        return us
-    doublings = us.bit_length() - (BITS + 1)
-    return (doublings << BITS) + (us >> doublings)
-
-
-def highest_in(bucket: int) -> int:
-    """The longest latency, in microseconds, that a bucket counts."""
-    if bucket < EXACT_BELOW:
-        return bucket
-    doublings = (bucket >> BITS) - 1
-    mantissa = bucket - (doublings << BITS)
-    return ((mantissa + 1) << doublings) - 1
 
 
 class Latencies:
@@ -41,7 +25,7 @@ class Latencies:
 
     def record(self, seconds: float) -> None:
         us = max(0, round(seconds * 1e6))
-        bucket = bucket_of(us)
+        bucket = bucket_of(us, BITS)
         self._counts[bucket] = self._counts.get(bucket, 0) + 1
         self.count += 1
         self._total_us += us
@@ -60,18 +44,7 @@ class Latencies:
 
     def percentiles_ms(self, shares: Iterable[float]) -> list[float]:
         """Several at once. `shares` must ascend."""
-        found = []
-        seen = 0
-        buckets = iter(sorted(self._counts.items()))
-        latency_us = 0
-        for share in shares:
-            rank = share * self.count
-            while seen < rank:
-                bucket, count = next(buckets)
-                seen += count
-                latency_us = highest_in(bucket)
-            found.append(min(latency_us, self.max_us) / 1000)
-        return found
+        return [min(us, self.max_us) / 1000 for us in percentiles(self._counts, BITS, shares)]
 
     def summary_ms(self) -> dict[str, float]:
         """p50, p90, p99, p999 and max in milliseconds, as `load --json` has them."""
@@ -84,7 +57,7 @@ class Latencies:
 
     def distribution(self) -> list[tuple[float, int]]:
         """Every bucket's longest latency in milliseconds and its count, ascending."""
-        return [(highest_in(bucket) / 1000, count) for bucket, count in sorted(self._counts.items())]
+        return [(highest_in(bucket, BITS) / 1000, count) for bucket, count in sorted(self._counts.items())]
 
     def to_json(self) -> dict[str, object]:
         return {"counts": self._counts, "total_us": self._total_us, "max_us": self.max_us}

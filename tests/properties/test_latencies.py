@@ -8,7 +8,8 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripts.load.latencies import Latencies, bucket_of, highest_in
+from models.buckets import bucket_of, highest_in
+from scripts.load.latencies import BITS, Latencies
 from scripts.load.plan import Plan
 
 MICROSECONDS = st.integers(min_value=0, max_value=10**9)
@@ -20,14 +21,16 @@ unhurried = settings(deadline=None, max_examples=50)
 @unhurried
 @given(MICROSECONDS)
 def test_a_bucket_holds_its_latencies_and_is_narrow(us: int) -> None:
-    highest = highest_in(bucket_of(us))
+    highest = highest_in(bucket_of(us, BITS), BITS)
     assert us <= highest <= us + us * PRECISION
 
 
 @unhurried
 @given(MICROSECONDS, MICROSECONDS)
 def test_buckets_are_in_order(one: int, other: int) -> None:
-    assert (bucket_of(one) <= bucket_of(other)) == (one <= other) or bucket_of(one) == bucket_of(other)
+    assert (bucket_of(one, BITS) <= bucket_of(other, BITS)) == (one <= other) or (
+        bucket_of(one, BITS) == bucket_of(other, BITS)
+    )
 
 
 @unhurried

@@ -1,0 +1,128 @@
+"""Writes the roll-ups for analytics: implements `analytics.RollUpModel`. There is one writer, beside the projector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Table, and_, bindparam, delete, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from actors.adapters.sqlalchemy_statements import Prepared, Values
+from actors.adapters.sqlalchemy_tables import connect, counted, counting, orders, sales, shards, translated, waits
+from actors.runtime.analytics import Changed, Counting, Progress, ShardState, Snapshot
+from actors.runtime.reading import Overtaken
+from models.decision import Millis
+
+PARAMETERS_MAX = 500
+NOWHERE = Progress(0, -1, "")
+
+
+class SqlRollUps:
+    """Every method blocks, and raises ReadModelUnavailable."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = connect(url)
+        self._insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
+        gone = and_(counted.c.shard == bindparam("of_shard"), counted.c.order_id == bindparam("of_order"))
+        self._take_out = Prepared(self._engine, delete(counted).where(gone), ("of_shard", "of_order"))
+        self._put_counted = self._upsert(counted, added=())
+        self._add_sales = self._upsert(sales, added=("orders", "units", "revenue", "refunds"))
+        self._add_waits = self._upsert(waits, added=("consignments", "total_ms"))
+
+    def _upsert(self, table: Table, added: Sequence[str]) -> Prepared:
+        """Insert rows; where there is one already, add to these columns, or replace what is no key."""
+        insert = self._insert(table)
+        values = {
+            column.name: column + insert.excluded[column.name] if added else insert.excluded[column.name]
+            for column in table.c
+            if not column.primary_key
+        }
+        keys = [column.name for column in table.primary_key]
+        upsert = insert.on_conflict_do_update(index_elements=keys, set_=values)
+        return Prepared(self._engine, upsert, [column.name for column in table.c])
+
+    def states(self) -> Sequence[ShardState]:
+        """Every shard that has rows, all as of one moment."""
+        columns = select(
+            shards.c.shard, shards.c.generation, shards.c.rebuilding, shards.c.caught_up_at,
+            counting.c.generation, counting.c.sequence, counting.c.order_id,
+        ).outerjoin_from(shards, counting, counting.c.shard == shards.c.shard)  # fmt: skip
+        with translated(), self._engine.connect() as connection:
+            return [
+                ShardState(*row[:4], NOWHERE if row[4] is None else Progress(*row[4:]))
+                for row in connection.execute(columns.order_by(shards.c.shard))
+            ]
+
+    def changed(self, shard: int, after: Progress, limit: int) -> Sequence[Changed]:
+        """Rows that were written after that, in the order of their places."""
+        same = and_(counted.c.shard == orders.c.shard, counted.c.order_id == orders.c.id)
+        place = tuple_(orders.c.sequence, orders.c.id)
+        statement = (
+            select(orders.c.sequence, orders.c.id, orders.c.version, counted.c.version)
+            .outerjoin_from(orders, counted, same)
+            .where(orders.c.shard == shard, place > tuple_(after.sequence, after.order_id))
+            .order_by(orders.c.sequence, orders.c.id)
+            .limit(limit)
+        )
+        with translated(), self._engine.connect() as connection:
+            return [Changed(*row[:3], row[3] or 0) for row in connection.execute(statement)]
+
+    def snapshots(self, ids: Sequence[str]) -> Sequence[Snapshot]:
+        found: list[Snapshot] = []
+        columns = select(orders.c.id, orders.c.version, orders.c.snapshot)
+        with translated(), self._engine.connect() as connection:
+            for first in range(0, len(ids), PARAMETERS_MAX):
+                rows = connection.execute(columns.where(orders.c.id.in_(ids[first : first + PARAMETERS_MAX])))
+                found += [Snapshot(*row) for row in rows]
+        return found
+
+    def gone(self, shard: int, limit: int) -> Sequence[str]:
+        """Orders that are counted and have no row any more."""
+        there = select(orders.c.id).where(orders.c.id == counted.c.order_id).exists()
+        statement = select(counted.c.order_id).where(counted.c.shard == shard, ~there).limit(limit)
+        with translated(), self._engine.connect() as connection:
+            return list(connection.execute(statement).scalars())
+
+    def counted_as(self, shard: int, ids: Sequence[str]) -> Sequence[bytes]:
+        """The contributions with which these orders are in the roll-ups, as far as they are."""
+        found: list[bytes] = []
+        with translated(), self._engine.connect() as connection:
+            for first in range(0, len(ids), PARAMETERS_MAX):
+                some = counted.c.order_id.in_(ids[first : first + PARAMETERS_MAX])
+                rows = connection.execute(select(counted.c.contribution).where(counted.c.shard == shard, some))
+                found += [stored for stored in rows.scalars() if stored]
+        return found
+
+    def store(self, step: Counting) -> None:
+        """All of it in one transaction. Raises Overtaken, with nothing stored, if a shard is not at `before`."""
+        with translated(), self._engine.begin() as connection:
+            for shard, before, after in step.moves:
+                self._move(connection, shard, before, after)
+            self._take_out.run(connection, [(one.shard, one.id) for one in step.counted if not one.version])
+            self._put_counted.run(connection, [one for one in step.counted if one.version])
+            self._add_sales.run(connection, _rows(step.tally.sales))
+            self._add_waits.run(connection, _rows(step.tally.waits))
+
+    def note(self, drained: Mapping[int, Millis]) -> None:
+        """By shard, the time up to which everything that had happened is counted."""
+        noted = update(counting).where(counting.c.shard == bindparam("of_shard")).values(as_of=bindparam("at"))
+        with translated(), self._engine.begin() as connection:
+            connection.execute(noted, [{"of_shard": shard, "at": at} for shard, at in drained.items()])
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _move(self, connection: Connection, shard: int, before: Progress, after: Progress) -> None:
+        if before == NOWHERE:
+            first = {"shard": shard, **before._asdict(), "as_of": 0}
+            connection.execute(self._insert(counting).on_conflict_do_nothing(), first)
+        place = [counting.c[name] == value for name, value in before._asdict().items()]
+        moved = connection.execute(update(counting).where(counting.c.shard == shard, *place).values(**after._asdict()))
+        if moved.rowcount != 1:
+            raise Overtaken(f"shard {shard} is not counted as far as it was left")
+
+
+def _rows(sums: Mapping[Any, Sequence[int]]) -> list[Values]:
+    """What a roll-up changes by, as rows; what has not changed after all needs none."""
+    return [(*key, *figures) for key, figures in sums.items() if any(figures)]

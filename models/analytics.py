@@ -1,0 +1,166 @@
+"""What an order counts for in reports: a pure function from the order's state, and sums of what it gives.
+
+Everything an order counts for, it counts for on the day on which it was placed; a refund years later changes that day.
+So the figures of a period are those of the orders that a list of the same period shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from models.buckets import bucket_of
+from models.order.state import Consignment, Order, captured, headline, refunded
+from models.payment_split import apportion
+
+DAY_MS = 86_400_000
+WAIT_BITS = 5
+"""Waits are counted in milliseconds, to one part in 32."""
+
+TOTAL, STATUS, SUPPLIER, BRAND, PRODUCT, CANCELLATION = DIMENSIONS = (
+    "total", "status", "supplier", "brand", "product", "cancellation",
+)  # fmt: skip
+ACCEPTANCE, DISPATCH = MEASURES = ("acceptance", "dispatch")
+
+Place = tuple[str, str]
+"""A dimension, and what it is in it: `("supplier", "north")`."""
+
+
+class Figures(NamedTuple):
+    """orders: how many. units: what they ordered. revenue: captured; refunds: gone back; both in minor units."""
+
+    orders: int = 0
+    units: int = 0
+    revenue: int = 0
+    refunds: int = 0
+
+
+class Wait(NamedTuple):
+    """How long a supplier took for one consignment."""
+
+    measure: str
+    supplier: str
+    ms: int
+
+
+NOTHING = Figures()
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one order counts for. day: since 1970, in UTC."""
+
+    day: int
+    retailer: str
+    currency: str
+    figures: Mapping[Place, Figures]
+    waits: tuple[Wait, ...] = ()
+
+    def plain(self) -> list[Any]:
+        """As JSON knows it; `from_plain` reads it back."""
+        figures = [[*place, *figures] for place, figures in self.figures.items()]
+        return [self.day, self.retailer, self.currency, figures, [list(wait) for wait in self.waits]]
+
+    @classmethod
+    def from_plain(cls, plain: list[Any]) -> Contribution:
+        day, retailer, currency, figures, waits = plain
+        by_place = {(dimension, key): Figures(*rest) for dimension, key, *rest in figures}
+        return cls(day, retailer, currency, by_place, tuple([Wait(*wait) for wait in waits]))
+
+
+def contribution(order: Order) -> Contribution:
+    """What the order counts for."""
+    total = Figures(1, sum(line.quantity for line in order.lines), captured(order), refunded(order))
+    figures: dict[Place, Figures] = {(TOTAL, ""): total, (STATUS, headline(order)): total}
+    if order.cancel_reason:
+        figures[CANCELLATION, order.cancel_reason] = total
+    for consignment in order.consignments:
+        revenues, refunds = _by_line(order, consignment)
+        for number, revenue, refund in zip(consignment.lines, revenues, refunds, strict=True):
+            line = order.lines[number - 1]
+            for place in ((SUPPLIER, consignment.supplier), (BRAND, line.brand), (PRODUCT, line.product)):
+                _, units, taken, back = figures.get(place, NOTHING)
+                figures[place] = Figures(1, units + line.quantity, taken + revenue, back + refund)
+    return Contribution(order.created_at // DAY_MS, order.retailer, order.currency, figures, tuple(_waits(order)))
+
+
+def _by_line(order: Order, consignment: Consignment) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """What was captured and what was refunded for each line of a consignment; both sum exactly.
+
+    A refund of lines counts for these lines. What else was refunded is divided in proportion to what then remains of
+    each line, by the largest remainder, so that the order in which refunds came does not matter.
+    """
+    nothing = (0,) * len(consignment.lines)
+    if not consignment.captured:
+        return nothing, nothing
+    prices = [0 if n in consignment.dropped else order.lines[n - 1].amount for n in consignment.lines]
+    revenues = apportion(consignment.captured, prices)
+    if not consignment.refunded:
+        return revenues, nothing
+    own = _refunded_by_line(order, consignment)
+    left = [revenue - back for revenue, back in zip(revenues, own, strict=True)]
+    rest = apportion(consignment.refunded - sum(own), left)
+    return revenues, tuple([back + more for back, more in zip(own, rest, strict=True)])
+
+
+def _refunded_by_line(order: Order, consignment: Consignment) -> list[int]:
+    back = dict.fromkeys(consignment.lines, 0)
+    for refund in order.refunds:
+        if refund.lines and refund.status == "succeeded":
+            for line_id, quantity in refund.lines:
+                number = int(line_id)
+                if number in back:
+                    back[number] += quantity * order.lines[number - 1].unit_amount
+    return list(back.values())
+
+
+def _waits(order: Order) -> Iterator[Wait]:
+    """Acceptance: from the moment on which the consignments were on offer. Dispatch: from the acceptance."""
+    on_offer = order.created_at
+    accepted: dict[str, int] = {}
+    suppliers = {f"consignment {consignment.number}": consignment.supplier for consignment in order.consignments}
+    for at, event, _, detail in order.timeline:
+        if event == "stock_reserved":
+            on_offer = at
+        elif event == "accepted":
+            accepted[detail] = at
+            yield Wait(ACCEPTANCE, suppliers[detail], max(0, at - on_offer))
+        elif event == "dispatched":
+            yield Wait(DISPATCH, suppliers[detail], max(0, at - accepted.get(detail, on_offer)))
+
+
+# --- sums ------------------------------------------------------------------------------------------------------------
+
+ALL_RETAILERS = ""
+
+SalesKey = tuple[str, str, int, str, str]
+"""retailer, dimension, day, currency, key"""
+
+WaitsKey = tuple[str, str, int, str, int]
+"""retailer, measure, day, supplier, bucket"""
+
+
+@dataclass
+class Tally:
+    """By how much the roll-ups change. Every order counts for its retailer and for all of them together.
+
+    sales: [orders, units, revenue, refunds]; waits: [consignments, milliseconds in all].
+    """
+
+    sales: dict[SalesKey, list[int]] = field(default_factory=dict)
+    waits: dict[WaitsKey, list[int]] = field(default_factory=dict)
+
+    def add(self, one: Contribution, sign: int = 1) -> None:
+        """Count an order in, or out again with a sign of -1."""
+        day, currency = one.day, one.currency
+        for retailer in (one.retailer, ALL_RETAILERS):
+            for (dimension, key), figures in one.figures.items():
+                sums = self.sales.setdefault((retailer, dimension, day, currency, key), [0, 0, 0, 0])
+                for place, figure in enumerate(figures):
+                    sums[place] += sign * figure
+            for measure, supplier, ms in one.waits:
+                bucket = bucket_of(ms, WAIT_BITS)
+                counts = self.waits.setdefault((retailer, measure, day, supplier, bucket), [0, 0])
+                counts[0] += sign
+                counts[1] += sign * ms
