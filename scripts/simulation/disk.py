@@ -78,7 +78,7 @@ class Connection:
             self._disk.witness(cell, owner)
             return ownership
 
-        return await self._call("acquire", cell, acquire, owner)
+        return await self.call("acquire", cell, acquire, owner)
 
     async def commit(self, commits: Sequence[Commit]) -> Sequence[CommitResult]:
         """One request for all; besides, a single commit may fail by itself (out of memory, a missing script)."""
@@ -90,37 +90,38 @@ class Connection:
                 self._disk.witness(commit.cell, commit.owner)
             return results
 
-        return await self._call("commit", None, store, names)
+        return await self.call("commit", None, store, names)
 
     async def load(self, cell: Cell, addresses: Sequence[Address]) -> Sequence[Record]:
-        return await self._call("load", cell, lambda: self._journal.load(cell, addresses), len(addresses))
+        return await self.call("load", cell, lambda: self._journal.load(cell, addresses), len(addresses))
 
     async def due(self, cell: Cell, until: Millis, limit: int) -> Sequence[DueEntry]:
-        return await self._call("due", cell, lambda: self._journal.due(cell, until, limit))
+        return await self.call("due", cell, lambda: self._journal.due(cell, until, limit))
 
     async def pending(self, cell: Cell, after: Address | None, limit: int) -> Sequence[DueEntry]:
-        return await self._call("pending", cell, lambda: self._journal.pending(cell, after, limit))
+        return await self.call("pending", cell, lambda: self._journal.pending(cell, after, limit))
 
     async def quiet(self, cell: Cell, until: Millis, skip: int, limit: int) -> Sequence[Quiet]:
-        return await self._call("quiet", cell, lambda: self._journal.quiet(cell, until, skip, limit))
+        return await self.call("quiet", cell, lambda: self._journal.quiet(cell, until, skip, limit))
 
     async def stream_position(self, shard: int) -> int:
-        return await self._call("stream_position", None, lambda: self._journal.stream_position(shard), shard)
+        return await self.call("stream_position", None, lambda: self._journal.stream_position(shard), shard)
 
     async def stream_passed(self, shard: int, through: int) -> bool:
-        return await self._call("stream_passed", None, lambda: self._journal.stream_passed(shard, through), shard)
+        return await self.call("stream_passed", None, lambda: self._journal.stream_passed(shard, through), shard)
 
     async def renew(self, owner: str, ttl_ms: int) -> None:
-        await self._call("renew", None, lambda: self._journal.renew(owner, ttl_ms), owner)
+        await self.call("renew", None, lambda: self._journal.renew(owner, ttl_ms), owner)
 
     async def lease_of(self, owner: str) -> int:
-        return await self._call("lease_of", None, lambda: self._journal.lease_of(owner), owner)
+        return await self.call("lease_of", None, lambda: self._journal.lease_of(owner), owner)
 
     # --- the way there and back ---------------------------------------------------------------------------------------
 
-    async def _call(
+    async def call(
         self, operation: str, cell: Cell | None, work: Callable[[], Coroutine[Any, Any, T]], *details: object
     ) -> T:
+        """Have a request carried out, as far as the weather lets it through. Raises JournalUnavailable."""
         disk, weather, random = self._disk, self._disk.weather, self._disk.random
         answer: asyncio.Future[T] = disk.loop.create_future()
         fate = random.random()

@@ -14,6 +14,7 @@ from actors.runtime.limits import Limits
 from actors.runtime.parking import Park
 from actors.runtime.ports import Cell, EffectRunner, HostUnavailable, JournalUnavailable, Wall
 from actors.runtime.router import Router, is_dedicated
+from scripts.simulation.archive import Shelves, SimulatedArchive
 from scripts.simulation.control import HEARTBEAT_S, Control
 from scripts.simulation.disk import Disk
 from scripts.simulation.network import Network
@@ -34,6 +35,7 @@ class System:
         limits: Limits,
         network: Network,
         disk: Disk,
+        shelves: Shelves,
         *,
         shards: int,
         dedicated: frozenset[str],
@@ -44,6 +46,7 @@ class System:
         self.limits = limits
         self.network = network
         self.disk = disk
+        self.shelves = shelves
         self.shards = shards
         self.dedicated = dedicated
         self.park = park
@@ -68,9 +71,10 @@ class SimulatedHost:
         self._control = control
         self._moves: dict[Cell, asyncio.Task[None]] = {}  # the last thing under way for each cell
         self.router = system.router(process.name, control, wall)
+        way = system.disk.connect(process, frozenset(system.kinds))
         self.core = HostCore(
             system.kinds,
-            system.disk.connect(process, frozenset(system.kinds)),
+            way,
             system.runners(process),
             owner=self.owner,
             shards=system.shards,
@@ -79,6 +83,7 @@ class SimulatedHost:
             park=system.park,
             dedicated=lambda home: is_dedicated(system.dedicated, home),
             on_lost=lambda lost: control.report(self, disowned=[lost]),
+            archive=SimulatedArchive(system.shelves, way, self.owner, system.disk.witness),
             limits=system.limits,
         )
         process.spawn(self._live())

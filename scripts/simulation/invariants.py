@@ -7,8 +7,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from actors.runtime.archive import Damaged, opened
 from actors.runtime.codec import replay
 from actors.runtime.kind import Kinds
+from actors.runtime.local_archive import MemoryArchive
 from actors.runtime.local_journal import MemoryStore
 from models.decision import Address, Millis
 from scripts.simulation.bank import Bank, Hold
@@ -30,6 +32,7 @@ class Evidence(NamedTuple):
     bank: Bank
     receipts: Receipts
     store: MemoryStore
+    archive: MemoryArchive
     kinds: Kinds
     hosts: list[SimulatedHost]
     plan: Scenario
@@ -56,6 +59,7 @@ def judge(evidence: Evidence) -> list[str]:
     found += _orphans(evidence, books)
     found += _answers(evidence, books)
     found += _records(evidence)
+    found += _archive(evidence)
     found += _rest(evidence, books)
     return found
 
@@ -284,6 +288,31 @@ def _records(evidence: Evidence) -> Iterator[str]:
                     address = Address(name, resident.home.id)
                     if not resident.loading and member.state != states.get(address, member.kind.initial):
                         yield f"A9: {address} in {host.owner} is not what is stored"
+
+
+def _archive(evidence: Evidence) -> Iterator[str]:
+    """Whatever has happened is in the journal or in the archive; where it is in both, the journal's goes on from what
+    was archived."""
+    history = {address: [happened.stored for happened in own] for address, own in evidence.history.of.items()}
+    stored = {address for shard in evidence.store.contents.shards.values() for address in shard.actors}
+    archived: set[Address] = set()
+    for rows in evidence.archive.rows.values():
+        for kept in rows.values():
+            record = opened(kept)
+            if isinstance(record, Damaged):
+                yield f"A9: the archive's record of {record.home} is damaged: {record.cause}"
+                continue
+            for kind, events in record.members.items():
+                address = Address(kind, record.home.id)
+                archived.add(address)
+                all_of_them = history.get(address, [])
+                if list(events) != all_of_them[: len(events)]:
+                    yield f"A9: {address} is archived with events that it has not had"
+                elif address not in stored and len(events) != len(all_of_them):
+                    yield f"A1: {address} has {len(all_of_them)} events, and in the archive alone {len(events)}"
+    for address in history:
+        if address not in stored and address not in archived:
+            yield f"A1: {address} is neither in the journal nor in the archive"
 
 
 # --- A10 -------------------------------------------------------------------------------------------------------------

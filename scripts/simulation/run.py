@@ -15,6 +15,7 @@ from actors.parking import park
 from actors.runtime.ports import EffectRunner
 from models.orchestrator.messages import PaymentAnswered
 from scripts.simulation import invariants
+from scripts.simulation.archive import Shelves
 from scripts.simulation.bank import Bank
 from scripts.simulation.client import Client, Impatient, Receipts, Vanished
 from scripts.simulation.clock import WallClock
@@ -51,7 +52,8 @@ ROUNDS_MAX = 250_000
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one seed. `digest` is the trace's: the same seed always has the same."""
+    """What became of one seed. `digest` is the trace's: the same seed always has the same. archived: orders that have
+    a record in the archive; restored: records replaced by later ones, of orders that had come back meanwhile."""
 
     seed: int
     violations: tuple[str, ...]
@@ -59,6 +61,8 @@ class Verdict:
     events: int
     orders: int
     virtual_s: float
+    archived: int = 0
+    restored: int = 0
     trace: tuple[str, ...] = ()
 
     @property
@@ -121,6 +125,7 @@ class _World:
         self.clock = WallClock(loop)
         self.network = Network(loop, random("network"), self.trace)
         self.disk = Disk(loop, random("disk"), self.trace, self.clock.steady)
+        self.shelves = Shelves()
         self.history = History(self.disk.store, self.plan.shards, loop.give_up)
         self.bank = Bank(self.clock.now)
         self.counter = Counter(loop, random("counter"), self.trace, self.bank)
@@ -138,6 +143,7 @@ class _World:
             self.plan.limits,
             self.network,
             self.disk,
+            self.shelves,
             shards=self.plan.shards,
             dedicated=self.plan.dedicated,
             park=park,
@@ -206,6 +212,8 @@ class _World:
             self.trace.events,
             len(self.history.kind("order")),
             self._loop.time() - START_S,
+            sum(map(len, self.shelves.rows.values())),
+            self.shelves.again,
             tuple(self.trace.lines),
         )
 
@@ -244,6 +252,7 @@ class _World:
             self.bank,
             self.receipts,
             self.disk.store,
+            self.shelves,
             self.kinds,
             list(self.cluster.hosts.values()),
             self.plan,

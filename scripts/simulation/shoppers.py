@@ -107,6 +107,8 @@ class People:
             acts.append(self._receive_parcel)
         if random.random() < 0.3:
             acts.append(self._watch)
+        if random.random() < 0.4:
+            acts.append(self._come_back)
         self._orders.append(Address("order", id_))
         await asyncio.gather(*(act(Address("order", id_)) for act in acts))
         if key and random.random() < 0.2:
@@ -137,6 +139,14 @@ class People:
         for _ in range(15):
             await self._client.read(at)
             await asyncio.sleep(self._random.uniform(0.05, 1.0))
+
+    async def _come_back(self, at: Address) -> None:
+        """Long after everybody has let the order alone, somebody looks at it, and perhaps wants some money back."""
+        for _ in range(self._random.choice((1, 2, 3))):
+            await asyncio.sleep(self._random.uniform(3.0, 18.0))
+            view = await self._client.read(at)
+            if "refund" in view["allowed_actions"] and self._random.random() < 0.7:
+                await self._refund_once(at, view)
 
     async def _dispute(self, at: Address) -> None:
         if await self._wait(at, lambda view: "dispute" in view["allowed_actions"]) is None:
