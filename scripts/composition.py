@@ -11,6 +11,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from actors.adapters.placement_link import PlacementLink
 from actors.adapters.ray_transport import RayTransport
 from actors.adapters.redis_journal import RedisJournal
 from actors.adapters.simulated_payments import SimulatedPayments
+from actors.adapters.sqlalchemy_archive import SqlArchive
 from actors.kinds import KINDS
 from actors.parking import park
 from actors.runtime.host import HostCore
+from actors.runtime.limits import LIMITS
 from actors.runtime.ports import Cell, EffectRunner, HostUnavailable, Placement, Runners
 from actors.runtime.router import Router, is_dedicated
 from gateway.services import BadSignature, StripeEvents
@@ -124,6 +127,8 @@ class Hosted:
         rules = frozenset(spec["dedicated"])
         runners: Runners = {"payments": payments(spec)}
         self.journal = journal
+        archives = cell is None or KINDS[cell.actor.partition(":")[0]].minted_at is not None
+        self._archive = SqlArchive(spec["archive"], wall) if archives else None
         self.reach = Reach(spec, owner, self._remind)
         self.core = HostCore(
             KINDS,
@@ -137,6 +142,8 @@ class Hosted:
             dedicated=(lambda home: is_dedicated(rules, home)) if rules else None,
             on_lost=self._lost,
             on_foreign=self._wake,
+            archive=self._archive,
+            limits=replace(LIMITS, archive_after_s=spec["archive_after_s"]),
         )
         self._storage = StorageWatch(self.core, journal, Path(spec["data"]) if spec["data"] else None)
         self.link = HostLink(self.core, name, ray_cluster.find_director, cell=cell)
@@ -159,6 +166,8 @@ class Hosted:
         await self.link.close()
         await self._storage.close()
         await self.core.close()
+        if self._archive is not None:
+            await self._archive.close()
         await self.reach.close()
         await self.journal.close()
 

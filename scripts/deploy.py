@@ -33,7 +33,7 @@ RETAILERS = ("acme",)
 SUPPLIERS: dict[str, Mode] = {"north": "auto", "south": "manual"}
 TRIES = 60
 PAUSE_S = 0.25
-FIXED_FOR_A_CLUSTER = ("shards", "dedicated", "payments", "stripe_url", "key_id")
+FIXED_FOR_A_CLUSTER = ("shards", "dedicated", "payments", "stripe_url", "key_id", "archive_after_s")
 DRAIN_TIMEOUT_S = 60.0
 
 

@@ -79,6 +79,10 @@ class Settings:
     )  # fmt: skip
     redis: str = _set("", "Redis to use (redis://, rediss:// or unix://); empty starts an embedded one", metavar="URL")
     database: str = _set("", "SQL database of the read side; empty uses SQLite in the data directory", metavar="URL")
+    archive_after: float = _set(
+        600.0, "seconds an order at rest is quiet before it leaves Redis for the archive; 0 keeps all in Redis",
+        _number, variable="DRAY_ARCHIVE_AFTER_S", metavar="S",
+    )  # fmt: skip
     address: str = _set("", "Ray cluster to join (host:port); empty starts one on this machine alone", metavar="RAY")
     stripe_url: str = _set("", "Stripe-compatible server for --payments stripe; empty means Stripe", metavar="URL")
     simulated_latency_ms: float = _set(20.0, "how long a simulated payment takes", _number, metavar="MS")

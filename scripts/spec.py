@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TypedDict
 
 from scripts.settings import Settings
@@ -16,7 +17,7 @@ class Spec(TypedDict):
 
     stripe_url: of the sandbox, or of the server that `--stripe-url` names; '' means Stripe itself.
     logs, ledger, endpoint_file, data: paths on this machine; '' where nodes do not share one.
-    database:   where the read side is, as SQLAlchemy names it.
+    database:   where the read side is, as SQLAlchemy names it. archive: where orders at rest are.
     key_id:     tells master keys apart without showing them: all nodes must have the same.
     """
 
@@ -25,6 +26,8 @@ class Spec(TypedDict):
     dedicated: list[str]
     redis: str
     database: str
+    archive: str
+    archive_after_s: float
     payments: str
     stripe_url: str
     simulated_latency_ms: float
@@ -39,6 +42,13 @@ class Spec(TypedDict):
     projector_factory: str
 
 
+def archive_of(database: str, data: Path) -> str:
+    """Where the archive is: in the PostgreSQL that is shared, else in a file of its own, whatever becomes of the read
+    side's."""
+    shared = database.startswith("postgres")
+    return database if shared else f"sqlite:///{data.resolve() / 'archive.db'}"
+
+
 def spec_of(settings: Settings, redis: str, stripe_url: str) -> Spec:
     """The spec of a system with these settings; `redis` and `stripe_url` as they have turned out."""
     data = settings.data.resolve()
@@ -49,6 +59,8 @@ def spec_of(settings: Settings, redis: str, stripe_url: str) -> Spec:
         dedicated=sorted({rule.strip() for rule in settings.dedicated.split(",") if rule.strip()}),
         redis=redis,
         database=settings.database or f"sqlite:///{data / 'read.db'}",
+        archive=archive_of(settings.database, data),
+        archive_after_s=settings.archive_after,
         payments=settings.payments,
         stripe_url=stripe_url,
         simulated_latency_ms=settings.simulated_latency_ms,

@@ -7,6 +7,7 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scripts.settings import Resolved
@@ -37,11 +38,23 @@ def run(arguments: argparse.Namespace, resolved: Resolved) -> int:
     print(f"{'host':<32}  cells residents  queued pending effects     turns  lease")
     for name, host in sorted(status["hosts"].items()):
         print(_row(name, host))
+    print(archive_line([host["archive"] for host in status["hosts"].values() if host]))
     print(f"read side {'does not answer' if lag_s is None else f'{lag_s:.1f} s behind'}")
     orphans = [shard for shard, host in enumerate(status["placement"]["hosts"]) if not host]
     if orphans:
         print(f"shards without a host: {', '.join(map(str, orphans))}")
     return 0
+
+
+def archive_line(hosts: Sequence[Mapping[str, Any]]) -> str:
+    """What all hosts together have archived since they started, and whether anything keeps them from it."""
+    total = {name: sum(host[name] for host in hosts) for name in ("archived", "restored", "damaged", "held_up")}
+    overdue_s = max((host["overdue_s"] for host in hosts), default=0.0)
+    notes = [f"{total['archived']} orders left Redis, {total['restored']} came back"]
+    notes += [f"the longest quiet is {overdue_s:.0f} s over its time"] if overdue_s else []
+    notes += [f"{total['held_up']} wait for the read side"] if total["held_up"] else []
+    notes += [f"{total['damaged']} RECORDS ARE DAMAGED: see the hosts' logs"] if total["damaged"] else []
+    return "archive   " + ", ".join(notes)
 
 
 def read_side_lag_s(database: str) -> float | None:
