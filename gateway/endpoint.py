@@ -32,6 +32,8 @@ log = logging.getLogger("dray.gateway")
 Header = tuple[bytes, bytes]
 JSON = b"application/json"
 NDJSON = b"application/x-ndjson"
+WHOLE = "dray.whole"
+"""The scope's key for the server's own way to send a whole response (`protocol`), where the server has one."""
 
 
 class Answer(NamedTuple):
@@ -210,7 +212,10 @@ class Pipeline:
             answer = as_answer(problem_of(error))
         assert type(answer) is Answer
         self._observe(answer.status, time.perf_counter() - began)
-        await send_answer(send, answer)
+        whole = scope.get(WHOLE)
+        headers = (*answer.headers, (b"content-type", answer.content_type))
+        if whole is None or not whole(answer.status, headers, answer.body):
+            await send_answer(send, answer)
 
     async def _answer(self, call: Call) -> Answer | Streamed:
         endpoint, gateway = self._endpoint, self._gateway

@@ -13,6 +13,8 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from gateway.protocol import Protocol
+
 BACKLOG_CONNECTIONS_MAX = 4096
 CONNECTIONS_MAX = 20_000
 KEEP_ALIVE_S = 75
@@ -47,7 +49,7 @@ def config_of(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="off",
         access_log=False,

@@ -1,0 +1,104 @@
+"""The short way out of the server: what a client sees must be what uvicorn's usual way would have shown it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from gateway.endpoint import WHOLE, Answer, send_answer
+from gateway.protocol import Protocol
+from gateway.server import config_of, listen, serve
+
+ANSWER = Answer(200, b'{"a":1}', ((b"etag", b'"7"'),))
+GET = b"GET %s HTTP/1.1\r\nHost: dray\r\n\r\n"
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """`/short` takes the short way, `/usual` the usual one, `/broken` has a header that is none."""
+    path = scope["path"]
+    if path == "/broken":
+        scope[WHOLE](200, ((b"location", b"/\r\nset-cookie: a=b"),), b"")
+    headers = (*ANSWER.headers, (b"content-type", ANSWER.content_type))
+    if path == "/usual" or not scope[WHOLE](200, headers, ANSWER.body):
+        await send_answer(send, ANSWER)
+    if path == "/short":
+        assert (await receive())["type"] == "http.disconnect"
+
+
+def served(story: Callable[[int], Coroutine[Any, Any, None]]) -> None:
+    """Run a story on the port of a server of its own."""
+
+    async def run() -> None:
+        listener = listen("127.0.0.1", 0)
+        started = asyncio.Event()
+        serving = asyncio.create_task(serve(listener, app, started.set))  # type: ignore[arg-type]
+        try:
+            await started.wait()
+            await asyncio.wait_for(story(listener.getsockname()[1]), 20)
+        finally:
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+            listener.close()
+
+    asyncio.run(run())
+
+
+async def told(port: int, request: bytes) -> bytes:
+    """All that the server says until it closes the connection, but for the date."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    said = await reader.read()
+    writer.close()
+    lines = said.split(b"\r\n")
+    return b"\r\n".join(line for line in lines if not line.startswith(b"date: "))
+
+
+CLOSING = b"Connection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        (GET % b"%s")[:-2] + CLOSING,
+        b"HEAD %s HTTP/1.1\r\nHost: dray\r\n" + CLOSING,
+        b"GET %s HTTP/1.0\r\nHost: dray\r\n\r\n",
+        b"POST %s HTTP/1.1\r\nHost: dray\r\nContent-Length: 3\r\n" + CLOSING + b"abc",
+    ],
+    ids=["1.1", "head", "1.0", "post"],
+)
+def test_both_ways_say_the_same(request_: bytes) -> None:
+    async def story(port: int) -> None:
+        usual, short = [await told(port, request_ % path) for path in (b"/usual", b"/short")]
+        assert b"200 OK" in short
+        assert sorted(short.split(b"\r\n")) == sorted(usual.split(b"\r\n"))  # headers have no order
+
+    served(story)
+
+
+def test_requests_that_follow_on_one_connection_are_answered_in_their_order() -> None:
+    async def story(port: int) -> None:
+        together = GET % b"/short" + GET % b"/usual" + GET % b"/short" + (GET % b"/short")[:-2] + CLOSING
+        said = await told(port, together)
+        assert said.count(b"HTTP/1.1 200 OK\r\n") == 4
+        assert said.count(ANSWER.body) == 4
+        assert said.endswith(ANSWER.body)
+
+    served(story)
+
+
+def test_a_header_with_a_line_break_is_never_sent() -> None:
+    async def story(port: int) -> None:
+        said = await told(port, GET % b"/broken")
+        assert said.startswith(b"HTTP/1.1 500")
+        assert b"set-cookie" not in said
+
+    served(story)
+
+
+def test_the_gateway_is_served_by_it() -> None:
+    nothing: Any = app
+    assert config_of(nothing).http is Protocol
