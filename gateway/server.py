@@ -19,6 +19,7 @@ BACKLOG_CONNECTIONS_MAX = 4096
 CONNECTIONS_MAX = 20_000
 KEEP_ALIVE_S = 75
 SHUTDOWN_S = 20
+STALLED_S = 2.0
 STOPPED_BY = (signal.SIGTERM, signal.SIGINT)
 
 App = Callable[[], Coroutine[Any, Any, FastAPI]]
@@ -88,7 +89,26 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stop()
-        await super().shutdown(sockets)
+        letting_go = asyncio.get_running_loop().create_task(self._let_go())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            letting_go.cancel()
+
+    async def _let_go(self) -> None:
+        """Break off with clients that take nothing of what they are sent: each would hold us up until `SHUTDOWN_S`."""
+        while True:
+            before = self._unsent()
+            await asyncio.sleep(STALLED_S)
+            for connection, size in self._unsent().items():
+                if before.get(connection) == size:
+                    connection.transport.abort()
+
+    def _unsent(self) -> dict[Any, int]:
+        """Connections with something to send, and how many bytes that is."""
+        found: list[Any] = list(self.server_state.connections)
+        sizes = {connection: connection.transport.get_write_buffer_size() for connection in found}
+        return {connection: size for connection, size in sizes.items() if size}
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

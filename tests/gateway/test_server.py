@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import signal
+import socket
 import subprocess
 import sys
+import termios
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,10 +27,10 @@ WAIT_S = 30
 
 
 @contextmanager
-def served(port: int = 0) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A gateway process and its address."""
-    command = [sys.executable, "-m", "tests.gateway.served", str(port)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+def served(port: int = 0, rows: int = 0) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A gateway process and its address. rows: that its feed begins with."""
+    command = [sys.executable, "-m", "tests.gateway.served", str(port), str(rows)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -34,8 +39,9 @@ def served(port: int = 0) -> Iterator[tuple[subprocess.Popen[str], str]]:
     finally:
         process.kill()
         process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
 
 
 def test_it_serves_and_ends_in_good_order() -> None:
@@ -84,3 +90,44 @@ def test_a_port_that_is_taken_is_refused() -> None:
             listen("127.0.0.1", taken.getsockname()[1])
     finally:
         taken.close()
+
+
+def ended(process: subprocess.Popen[str]) -> str:
+    """What a process that was told to end has complained of meanwhile."""
+    process.send_signal(signal.SIGTERM)
+    out, complaints = process.communicate(timeout=WAIT_S)
+    assert (process.returncode, out.strip()) == (0, "closed"), complaints
+    return complaints
+
+
+def test_streams_reach_their_clients_and_end_with_the_process() -> None:
+    with (
+        served() as (process, url),
+        httpx.Client(base_url=url, headers=ACME, timeout=WAIT_S) as client,
+        client.stream("GET", "/v1/stream") as stream,
+    ):
+        lines = stream.iter_lines()
+        assert next(lines) == "retry: 2000"
+        order = client.post("/v1/orders", json=ORDER).json()
+        told = [json.loads(next(line for line in lines if line.startswith("data: "))[6:]) for _ in range(3)]
+        assert [event["sequence"] for event in told] == [1, 2, 3]
+        assert {event["order"] for event in told} == {order["id"]}
+        assert ended(process) == ""
+        assert not [line for line in lines if line.startswith("data: ") and '"sequence":1,' in line]
+
+
+def test_a_client_that_takes_nothing_holds_up_nobody() -> None:
+    with served(rows=20_000) as (process, url), socket.create_connection(("127.0.0.1", httpx.URL(url).port)) as client:
+        start = httpx.get(f"{url}/v1/events?limit=1", headers=ACME).json()["next_cursor"]
+        head = f"GET /v1/stream?after={start} HTTP/1.1\r\nhost: dray\r\n"
+        client.sendall(f"{head}authorization: {ACME['authorization']}\r\n\r\n".encode())
+        assert client.recv(100).startswith(b"HTTP/1.1 200")
+        waiting = -1
+        while waiting != (waiting := bytes_waiting(client)) or not waiting:
+            time.sleep(0.5)
+        assert "graceful shutdown exceeded" not in ended(process)
+
+
+def bytes_waiting(client: socket.socket) -> int:
+    """What the client could read, and does not."""
+    return int.from_bytes(fcntl.ioctl(client, termios.FIONREAD, bytes(4)), sys.byteorder)
