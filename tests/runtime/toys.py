@@ -7,8 +7,9 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from actors.runtime.archive import Archive
 from actors.runtime.host import HostCore
-from actors.runtime.kind import ActorKind
+from actors.runtime.kind import ActorKind, Kinds
 from actors.runtime.limits import LIMITS, Limits
 from actors.runtime.local_journal import MemoryJournal, MemoryStore
 from actors.runtime.local_transport import LocalTransport
@@ -224,8 +225,13 @@ class Bell:
 class Town:
     """Hosts, a journal and a router in one event loop. `place` says which host serves which shard."""
 
-    def __init__(self, limits: Limits = LIMITS, dedicated: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, limits: Limits = LIMITS, dedicated: frozenset[str] = frozenset(), kinds: Kinds = KINDS,
+        archive: Archive | None = None,
+    ) -> None:  # fmt: skip
         self.limits = limits
+        self.kinds = kinds
+        self.archive = archive
         self.dedicated = dedicated
         self.now = 1_000_000
         self.store = MemoryStore()
@@ -265,7 +271,9 @@ class Town:
         return name
 
     def journal(self) -> MemoryJournal:
-        return MemoryJournal(self.store, now=self.wall)
+        return MemoryJournal(
+            self.store, now=self.wall, stream_kinds=frozenset(self.kinds), quiet_kinds=frozenset({"account"})
+        )
 
     async def start_host(self, name: str, shards: list[int], silent: bool = False) -> HostCore:
         router = self._router(name)
@@ -277,7 +285,7 @@ class Town:
             return []
 
         host = HostCore(
-            KINDS,
+            self.kinds,
             self.journal(),
             {"bell": self.bells[name]},
             owner=f"{name}#{len(self._routers)}",
@@ -286,6 +294,7 @@ class Town:
             tell=router.tell,
             park=park,
             dedicated=lambda home: is_dedicated(self.dedicated, home),
+            archive=self.archive,
             limits=self.limits,
         )
         await host.start()
@@ -320,11 +329,13 @@ def in_town(
     limits: Limits = LIMITS,
     dedicated: frozenset[str] = frozenset(),
     silent: bool = False,
+    kinds: Kinds = KINDS,
+    archive: Archive | None = None,
 ) -> None:
     """Run an asynchronous story in a town of its own."""
 
     async def run() -> None:
-        town = Town(limits, dedicated)
+        town = Town(limits, dedicated, kinds, archive)
         for name, shards in (hosts or {"h0": list(range(SHARDS))}).items():
             await town.start_host(name, shards, silent)
         await town.router.start()
