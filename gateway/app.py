@@ -17,6 +17,7 @@ from gateway.paths import Paths
 from gateway.problems import Problem
 from gateway.routers import (
     aftercare,
+    analytics,
     batch,
     events,
     keys,
@@ -34,7 +35,7 @@ from gateway.services import Services
 
 ROUTERS = (
     orders, batch, order_lists, events, order_actions, tasks, aftercare, products, parties, keys, stripe, operations,
-    parked,
+    parked, analytics,
 )  # fmt: skip
 """In the order in which paths are matched: the busiest first."""
 

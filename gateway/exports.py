@@ -14,6 +14,7 @@ from typing import Any
 from gateway.views import View
 from models.money import format_major
 
+CSV_TYPE = b"text/csv; charset=utf-8; header=present"
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 Cells = dict[str, Any]
@@ -121,6 +122,11 @@ def header(columns: Sequence[str]) -> bytes:
 def body(rows: Rows, columns: Sequence[str], views: Iterable[View]) -> bytes:
     """The lines of these orders."""
     return _csv([[_cell(cells.get(name)) for name in columns] for view in views for cells in rows(view)])
+
+
+def table(columns: Sequence[str], rows: Iterable[Cells]) -> bytes:
+    """A whole table, header and all."""
+    return _csv([columns, *[[_cell(cells.get(name)) for name in columns] for cells in rows]])
 
 
 def _csv(rows: Iterable[Sequence[str]]) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry
 
+from actors.runtime.analytics import AnalyticsReader
 from actors.runtime.envelope import Reply
 from actors.runtime.feeding import FeedReader
 from actors.runtime.ports import Guard, Wall
@@ -67,7 +68,8 @@ class Services:
     sealer: personal data at rest. wall: the clock. random: n random bytes.
     metrics: where the gateway registers its own and what `/metrics` shows. stripe: None answers webhooks with 404.
     ready: '' when orders are accepted, else why not; without it, reading one actor decides.
-    orders: the read side, for lists; None answers them with 503. feed: its public events; likewise.
+    orders: the read side, for lists; None answers them with 503. feed: its public events; analytics:
+            its roll-ups; likewise.
     """
 
     router: Asks
@@ -81,3 +83,4 @@ class Services:
     ready: Ready | None = None
     orders: OrderReader | None = None
     feed: FeedReader | None = None
+    analytics: AnalyticsReader | None = None

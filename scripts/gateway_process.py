@@ -16,6 +16,7 @@ import uvloop
 
 from actors.adapters import ray_cluster
 from actors.adapters.key_file import load_keys
+from actors.adapters.sqlalchemy_analytics import SqlAnalytics
 from actors.adapters.sqlalchemy_reading import SqlOrders
 from gateway import server
 from gateway.app import create
@@ -28,13 +29,13 @@ async def serve(told: dict[str, Any]) -> None:
     """Listen only once the actors can be reached: until then other gateways on the port get the connections."""
     spec = told["spec"]
     keys = load_keys(os.environ, Path(told["master_key_file"]))
-    orders = SqlOrders(spec["database"])
+    orders, analytics = SqlOrders(spec["database"]), SqlAnalytics(spec["database"])
     reach = Reach(spec, f"gateway-{told['number']}-{os.getpid()}")
     await reach.open()
     try:
         services = Services(
             router=reach.router, shards=spec["shards"], sealer=keys.sealer(), wall=wall, stripe=stripe_events(spec),
-            orders=orders,
+            orders=orders, analytics=analytics,
         )
         app = create(services)
         spare_the_collector()
@@ -42,6 +43,7 @@ async def serve(told: dict[str, Any]) -> None:
     finally:
         await reach.close()
         orders.close()
+        analytics.close()
 
 
 def main() -> int:

@@ -1,15 +1,20 @@
-"""Builds the projector inside its Ray actor. Apart from `composition`: it needs nothing of what hosts need."""
+"""Builds the projector, and the roll-ups that follow it, inside their Ray actor. Apart from `composition`: they need
+nothing of what hosts need."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from actors.adapters.sqlalchemy_projection import SqlReadModel
+from actors.adapters.sqlalchemy_rollups import SqlRollUps
 from actors.kinds import KINDS
 from actors.runtime.projector import Projector
+from actors.runtime.rollups import RollUps
 from models.decision import Millis
 from scripts.journal import open_journal
 from scripts.process_log import log_to_file
@@ -19,11 +24,24 @@ def wall() -> Millis:
     return time.time_ns() // 1_000_000
 
 
-async def open_projector(spec: Mapping[str, Any]) -> Projector:
-    """The database may be away for now: the projector waits for that itself."""
+@dataclass(frozen=True)
+class ReadSide:
+    """Both of them."""
+
+    projector: Projector
+    rollups: RollUps
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        await asyncio.gather(self.projector.run(), self.rollups.run())
+
+
+async def open_projector(spec: Mapping[str, Any]) -> ReadSide:
+    """The database may be away for now: they wait for that themselves."""
     log_to_file(spec, "projector")
-    model = SqlReadModel(spec["database"])
-    projector = Projector(KINDS["order"], await open_journal(spec), model, shards=spec["shards"], wall=wall)
+    model, orders = SqlReadModel(spec["database"]), KINDS["order"]
+    projector = Projector(orders, await open_journal(spec), model, shards=spec["shards"], wall=wall)
+    rollups = RollUps(orders, SqlRollUps(spec["database"]), wall=wall)
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)  # folding makes many small records and no cycles: a fifth of the time went there
-    return projector
+    return ReadSide(projector, rollups)

@@ -10,7 +10,7 @@ from actors.runtime.envelope import Reply, Status
 from actors.runtime.reading import Found, OrderQuery
 from gateway.auth import EVERYONE
 from gateway.endpoint import Answer, Call, Parameter, Routes, Streamed, disconnected
-from gateway.exports import EXPORTS, SUPPLIERS_EXPORTS, Rows, body, header
+from gateway.exports import CSV_TYPE, EXPORTS, SUPPLIERS_EXPORTS, Rows, body, header
 from gateway.order_search import (
     PAGE,
     Q_CHARS_MAX,
@@ -103,7 +103,7 @@ async def _export(call: Call, fields: dict[str, str]) -> Streamed:
     rows, columns = exports[fields.get("rows", "orders")]
     query = await order_query(call.gateway, call.principal, fields, EXPORT_PAGE_ORDERS)
     first = await blocking(reader_of(call.gateway).find, query)  # what goes wrong here is still a proper refusal
-    return Streamed(200, _lines(call, rows, columns, query, first), b"text/csv; charset=utf-8; header=present")
+    return Streamed(200, _lines(call, rows, columns, query, first), CSV_TYPE)
 
 
 async def _lines(

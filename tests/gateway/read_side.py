@@ -7,11 +7,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from actors.adapters.sqlalchemy_analytics import SqlAnalytics
 from actors.adapters.sqlalchemy_projection import SqlReadModel
 from actors.adapters.sqlalchemy_reading import SqlOrders
+from actors.adapters.sqlalchemy_rollups import SqlRollUps
 from actors.order import KIND as ORDER
 from actors.runtime.local_journal import MemoryJournal
 from actors.runtime.projector import Projector
+from actors.runtime.rollups import RollUps
 from tests.gateway.shop import SHARDS, Shop, in_shop
 
 
@@ -24,7 +27,10 @@ class ReadSide:
         self._model = SqlReadModel(url)
         self._projector = Projector(ORDER, MemoryJournal(shop.store), self._model, shards=SHARDS, wall=shop.wall)
         self.orders = SqlOrders(url)
-        shop.serve(orders=self.orders)
+        self.analytics = SqlAnalytics(url)
+        self._counting = SqlRollUps(url)
+        self._rollups = RollUps(ORDER, self._counting, wall=shop.wall)
+        shop.serve(orders=self.orders, analytics=self.analytics)
 
     async def open(self) -> None:
         await self._projector.prepare()
@@ -35,8 +41,16 @@ class ReadSide:
         while await self._projector.round() or await self._projector.rebuild_page():
             pass
 
+    async def count(self) -> None:
+        """The same, and count it in the roll-ups."""
+        await self.follow()
+        while self._rollups.step():
+            pass
+
     def close(self) -> None:
         self.orders.close()
+        self.analytics.close()
+        self._counting.close()
         self._model.close()
         self._directory.cleanup()
 

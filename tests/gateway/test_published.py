@@ -57,6 +57,13 @@ POST /v1/tasks/{id}/start
 POST /v1/tasks/{id}/dispatch
 POST /v1/tasks/{id}/deliver
 POST /v1/tasks/{id}/cancellation
+GET /v1/analytics/days
+GET /v1/analytics/statuses
+GET /v1/analytics/suppliers
+GET /v1/analytics/brands
+GET /v1/analytics/products
+GET /v1/analytics/cancellations
+GET /v1/analytics/times
 POST /v1/stripe/webhook
 GET /healthz
 GET /readyz
