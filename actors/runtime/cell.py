@@ -55,13 +55,12 @@ class OwnedCell:
 
     def part_of(self, resident: Resident) -> Part:
         """The part that the next commit will carry for this resident."""
-        part = self.accumulating.get(resident.home)
-        if part is None:
-            part = self.accumulating[resident.home] = Part()
+        part = resident.part
+        if part is None or part.sealed:
+            part = resident.part = self.accumulating[resident.home] = Part(resident)
             if resident.archived is not None:
                 resident.archived.into(part, resident)
                 resident.archived = None
-        resident.part = part
         return part
 
     def next_commit(self, limits: Limits) -> Commit | None:
@@ -75,7 +74,10 @@ class OwnedCell:
         else:
             homes = list(self.accumulating)[: limits.commit_groups_max]
             self.in_flight = {home: self.accumulating.pop(home) for home in homes}
-        groups = [part.group() for part in self.in_flight.values()]
+        groups = []
+        for part in self.in_flight.values():
+            part.sealed = True
+            groups.append(part.group())
         self.commit = Commit(
             self.cell, self.ownership.epoch, self.ownership.owner, self.number + 1, groups
         )
@@ -87,10 +89,9 @@ class OwnedCell:
         self.number = self.commit.number
         parts, self.in_flight, self.commit = self.in_flight, {}, None
         self.retry_s = 0.0
-        for home, part in parts.items():
-            resident = self.residents.get(home)
-            if resident is not None and resident.part is part:
-                resident.part = None
+        for part in parts.values():
+            if part.resident is not None and part.resident.part is part:
+                part.resident.part = None
         return parts
 
     def unsettled(self, home: Address) -> bool:

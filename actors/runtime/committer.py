@@ -125,22 +125,22 @@ class Committer:
 
     def _stored(self, owned: OwnedCell, commit: Commit, refused: Sequence[Refused]) -> None:
         parts = owned.acknowledged()
-        self._counts["events"] += sum(
-            len(append.events) for group in commit.groups for append in group.appends
-        )
+        self._counts["events"] += commit.events()
         if refused:
             homes = list(parts)
             for refusal in refused:
                 home = homes[refusal.group]
                 self._refused(owned, home, parts.pop(home), refusal.duplicate)
+        notices = self._host.notices
         for home, part in parts.items():
             for sink, reply in part.replies:
                 sink(reply)
-            self._outbox.release(part.sends, part.effects)
-            resident = owned.residents.get(home)
+            if part.sends or part.effects:
+                self._outbox.release(part.sends, part.effects)
+            resident = part.resident
             if resident is not None:
                 resident.assumed = False
-                if resident.part is None and self._host.notices.watched(home):
+                if resident.part is None and notices.watched(home):
                     self._notify(home, resident)
 
     def _notify(self, home: Address, resident: Resident) -> None:

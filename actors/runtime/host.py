@@ -227,7 +227,8 @@ class HostCore:
 
     def work(self, envelope: Envelope, sink: ReplySink | None = None) -> Work:
         """An envelope for an actor of a known kind, located."""
-        home = self.home_of(envelope.to)
+        to = envelope.to
+        home = to if to.kind in self.families else self.home_of(to)
         return Work(envelope, home, self.owned(home), sink)
 
     # --- residents ----------------------------------------------------------------------------------------------------
@@ -279,7 +280,7 @@ class HostCore:
 
     def send(self, send: Send) -> None:
         """A message that rests on nothing undecided."""
-        self._outbox.send(send)
+        self._outbox.release((send,), ())
 
     def stopped(self, owned: OwnedCell) -> None:
         """The journal lost acknowledged writes of this cell: answer nothing from it until a person has looked."""

@@ -119,12 +119,13 @@ class Intake:
         if owned is None or owned.closing:
             work.answer(_MOVED)
             return _MOVED
-        arrival = type(work.envelope.command) in self._arriving
-        if self._full(arrival):
+        queue = self._arrivals if type(work.envelope.command) in self._arriving else self._continuations
+        if self._full(queue):
             work.answer(_FULL)
             return _FULL
-        (self._arrivals if arrival else self._continuations).append(work)
-        self._schedule()
+        queue.append(work)
+        if not self._running:
+            self._schedule()
         return None
 
     def enqueue(self, to: Address, command: Command) -> None:
@@ -135,21 +136,21 @@ class Intake:
     def again(self, work: Work) -> None:
         """Turn a work again, after its actor has been loaded or a refused group has been dropped."""
         self._continuations.append(work)
-        self._schedule()
+        if not self._running:
+            self._schedule()
 
-    def _full(self, arrival: bool) -> bool:
+    def _full(self, queue: deque[Work]) -> bool:
         host = self._host
         if len(self._arrivals) + len(self._continuations) >= host.limits.host_queue_messages_max:
             return True
-        if not arrival:
+        if queue is self._continuations:
             return False
         in_flight = host.pending_residents + len(self._arrivals)
         return bool(host.refusing) or in_flight >= host.limits.arrivals_in_flight_max
 
     def _schedule(self) -> None:
-        if not self._running:
-            self._running = True
-            asyncio.get_running_loop().call_soon(self._run)
+        self._running = True
+        asyncio.get_running_loop().call_soon(self._run)
 
     def _run(self) -> None:
         """Turn a slice of what is queued, each actor's share of it at once."""

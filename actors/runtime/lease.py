@@ -30,13 +30,15 @@ class Lease:
         self._limits = limits
         self._lapsed = lapsed
         self._valid_until = 0.0
+        self._clock: Callable[[], float] = lambda: 0.0
         self._task: asyncio.Task[None] | None = None
         self.revoked = False  # set while the director says that this host may not answer
 
     def valid(self) -> bool:
-        return not self.revoked and asyncio.get_running_loop().time() < self._valid_until
+        return not self.revoked and self._clock() < self._valid_until
 
     async def start(self) -> None:
+        self._clock = asyncio.get_running_loop().time
         await self._renew()
         self._task = asyncio.get_running_loop().create_task(self._keep())
 
@@ -47,9 +49,9 @@ class Lease:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _renew(self) -> None:
-        sent = asyncio.get_running_loop().time()
+        sent = self._clock()
         await self._journal.renew(self._owner, int(self._limits.lease_lost_s * 1000))
-        if asyncio.get_running_loop().time() >= self._valid_until:
+        if self._clock() >= self._valid_until:
             self._lapsed()  # the renewal may have come to the journal after the end of the lease before
         self._valid_until = sent + self._limits.lease_lost_s
 

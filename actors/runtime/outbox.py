@@ -28,23 +28,30 @@ class Outbox:
         self._host = host
         self._runners = runners
         self._tell = tell
+        self._effects_max = host.limits.effects_in_flight_max
         self._ttl_ms = int(host.limits.message_ttl_s * 1000)
         self.effects_in_flight = 0
         self._effects_started = 0
         self._held: deque[Effect] = deque()  # no more than intents are pending
 
     def release(self, sends: Sequence[Send], effects: Sequence[Effect]) -> None:
-        for send in sends:
-            self.send(send)
-        if effects:
+        """Let out what rests on facts that are durable, from a cell that is known to be ours this moment."""
+        if sends:
+            host = self._host
+            expires_at = host.wall() + self._ttl_ms
+            for to, command in sends:
+                envelope = Envelope(to, command, expires_at, asks=False)
+                if host.accept(host.work(envelope)) is not None:
+                    self._tell(envelope)
+        if not effects:
+            return
+        room = self._effects_max - self.effects_in_flight
+        if len(effects) <= room and not self._held and self._host.lease.valid():
+            for effect in effects:
+                self._start(effect)
+        else:
             self._held.extend(effects)
             self.start_held()
-
-    def send(self, send: Send) -> None:
-        host = self._host
-        envelope = Envelope(send.to, send.command, host.wall() + self._ttl_ms, asks=False)
-        if host.accept(host.work(envelope)) is not None:
-            self._tell(envelope)
 
     def start_held(self) -> None:
         """Start what may leave: called when effects come up, when one comes back, and with every poll of the due
@@ -52,13 +59,16 @@ class Outbox:
         host = self._host
         if not self._held or not host.lease.valid():
             return
-        while self._held and self.effects_in_flight < host.limits.effects_in_flight_max:
+        while self._held and self.effects_in_flight < self._effects_max:
             effect = self._held.popleft()
             if host.owned(host.home_of(effect.reply_to)) is None:
                 continue  # its cell has moved; the new owner asks again
-            self.effects_in_flight += 1
-            self._effects_started += 1
-            self._runners[effect.port].start(effect, self._came_back)
+            self._start(effect)
+
+    def _start(self, effect: Effect) -> None:
+        self.effects_in_flight += 1
+        self._effects_started += 1
+        self._runners[effect.port].start(effect, self._came_back)
 
     def _came_back(self, to: Address, outcome: Command) -> None:
         self.effects_in_flight -= 1

@@ -86,6 +86,10 @@ class Commit:
     number: int
     groups: Sequence[Group]
 
+    def events(self) -> int:
+        """How many events it holds."""
+        return sum([len(append.events) for group in self.groups for append in group.appends])
+
 
 class Refused(NamedTuple):
     """A group that was not written: `duplicate` carries the guard's stored value, else it was a version conflict."""

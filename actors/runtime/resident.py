@@ -67,16 +67,17 @@ class Member:
 class Part:
     """What one resident adds to one commit, and what must not leave before it is durable."""
 
-    __slots__ = ("appends", "effects", "guard", "notices", "replies", "sends", "works")
+    __slots__ = ("appends", "effects", "guard", "replies", "resident", "sealed", "sends", "works")
 
-    def __init__(self) -> None:
+    def __init__(self, resident: Resident | None = None) -> None:
+        self.resident = resident  # None for an actor that is not in memory
+        self.sealed = False  # part of a commit: later turns go into another one
         self.appends: dict[str, Appending] = {}
         self.guard: Guard | None = None
         self.replies: list[tuple[ReplySink, Reply]] = []
         self.sends: list[Send] = []
         self.effects: list[Effect] = []
         self.works: list[Work] = []  # turned again if the group is refused
-        self.notices = False  # somebody watches: look at `awaited` once this is durable
 
     def group(self) -> Group:
         return Group([appending.freeze() for appending in self.appends.values()], self.guard)

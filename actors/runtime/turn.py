@@ -139,10 +139,11 @@ def apply_turn(cell: OwnedCell, resident: Resident, envelope: Envelope, turn: Tu
         turn.events[kind_name].append(Answered(now, envelope.command_id, envelope.digest))
         resident.members[kind_name].answered[envelope.command_id] = Remembered(envelope.digest, now)
     any_due_changed = False
+    members, decided = resident.members, turn.events
     for kind_name, state in turn.states.items():
-        member = resident.members[kind_name]
+        member = members[kind_name]
         member.state = state
-        events = turn.events.get(kind_name)
+        events = decided.get(kind_name)
         due = member.kind.due(state)
         due_changed = due != member.due and (turn.rests or not _covered(member.due, due))
         if not events and not due_changed:
@@ -154,8 +155,7 @@ def apply_turn(cell: OwnedCell, resident: Resident, envelope: Envelope, turn: Tu
             appending.due = due
             appending.due_changed = True
         if events:
-            for happened in events:
-                appending.events.append(encode_event(happened))
+            appending.events += map(encode_event, events)
             member.version += len(events)
             member.tail_events += len(events)
             _snapshot_if_due(member, appending)
