@@ -17,11 +17,11 @@ from scripts.chaos.victims import RAY_PROGRAMS, SANDBOX, Victims
 from scripts.cli.status import read_side_lag_s
 from scripts.settings import Settings
 from scripts.supervision.leftovers import RAY
+from scripts.supervision.supervisor import DEPLOY
 
 LOOK_S = 0.05
 ANSWER_S = 1.0
 LAG_MAX_S = 3.0
-DEPLOYING = "deploy"
 
 
 class Probe:
@@ -45,7 +45,7 @@ class Probe:
         if state is None or not state.ready:
             return "not ready"
         missing = [role for role, name in state.processes.items() if not name.alive()]
-        missing += [DEPLOYING] if DEPLOYING in state.processes else []
+        missing += [DEPLOY] if DEPLOY in state.processes else []
         if missing:
             return f"{', '.join(missing)} does not run"
         if RAY in state.processes:

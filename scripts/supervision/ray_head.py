@@ -66,8 +66,8 @@ class RayHead:
         running = {process.name() for process in self.name.members()}
         return all(any(name.startswith(essential) for name in running) for essential in ESSENTIAL)
 
-    def stop(self) -> None:
-        stop_session(self.name, self.directory)
+    def stop(self, within_s: float = STOP_WITHIN_S) -> None:
+        stop_session(self.name, self.directory, within_s)
 
 
 def start(log: Path, token: Path, *, dashboard: bool) -> RayHead:
@@ -102,10 +102,11 @@ def start(log: Path, token: Path, *, dashboard: bool) -> RayHead:
     return RayHead(name, address, f"http://127.0.0.1:{port}" if dashboard else "", directory)
 
 
-def stop_session(name: ProcessName, directory: Path) -> None:
-    """End everything of a head, then its files. The raylet goes first: it ends its workers in good order."""
+def stop_session(name: ProcessName, directory: Path, within_s: float = STOP_WITHIN_S) -> None:
+    """End everything of a head, then its files. The raylet goes first and ends its workers in good order, if it can do
+    so `within_s`."""
     raylets = [ProcessName.of(p.pid) for p in name.members() if p.name().startswith("raylet")]
-    stop(raylets, within_s=STOP_WITHIN_S)
+    stop(raylets, within_s=within_s)
     stop([name], first=signal.SIGKILL)  # nothing that is left keeps anything
     stop([name], first=signal.SIGKILL)  # whatever was born meanwhile
     if directory.name.startswith(DIRECTORY_PREFIX):

@@ -32,6 +32,7 @@ START_TIMEOUT_S = 60.0
 WATCH_S = 0.2
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 10.0
+DEPLOY = "deploy"
 STEADY_S = 30.0  # a process that has run for so long may die again without waiting longer
 
 WEBHOOK_EVENTS = (
@@ -60,6 +61,7 @@ class Supervisor:
         self._spec: Spec | None = None
         self._reserved: socket.socket | None = None
         self._stopping = False
+        self._ray_is_starting = False
         self._environment: dict[str, str] = {}
         self._restarts: dict[str, tuple[float, float]] = {}  # role -> (last start, next pause)
 
@@ -94,7 +96,7 @@ class Supervisor:
             ray = pool.submit(self._start_ray)
             for number in range(settings.gateways):
                 self._start_child(f"gateway-{number}", ["-m", "scripts.gateway_process"])
-            deploy = self._start_child("deploy", ["-m", "scripts.deploy"])
+            deploy = self._start_child(DEPLOY, ["-m", "scripts.deploy"])
             self._start_sandbox()
             self._await(redis, ray)
         self._spec = spec_of(settings, self._state.redis, self._state.stripe_url)
@@ -187,8 +189,7 @@ class Supervisor:
         """Until what was started in threads runs. Raises what went wrong there, and CannotStart when told to stop."""
         for future in started:
             while not future.done():
-                self._check_stopping()
-                time.sleep(0.01)
+                self._wait_a_little()
             future.result()
         self._save()
 
@@ -215,13 +216,14 @@ class Supervisor:
         child.tell(json.dumps(told))
         deadline = time.monotonic() + START_TIMEOUT_S
         while (code := child.ended()) is None:
-            self._check_stopping()
+            self._wait_a_little()
+            if self._ray is not None and not self._ray.alive():
+                raise CannotStart("ray has ended again")
             if time.monotonic() > deadline:
                 raise CannotStart(f"the hosts did not start within {START_TIMEOUT_S:.0f} s: see {settings.logs}")
-            time.sleep(0.02)
         if code:
             raise CannotStart(f"the hosts did not start:\n{child.last_words()}\nSee {settings.logs}")
-        del self._children["deploy"], self._state.processes["deploy"]
+        del self._children[DEPLOY], self._state.processes[DEPLOY]
 
     def _await_ready(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -252,16 +254,30 @@ class Supervisor:
     def _watch(self) -> None:
         while not self._stopping:
             time.sleep(WATCH_S)
-            if self._redis is not None and not self._redis.alive() and self._may_restart("redis"):
-                self._say("redis has ended; starting it again")
-                self._start_redis()
-                self._save()
+            self._revive()
             if self._ray is not None and not self._ray.alive() and self._may_restart("ray"):
                 self._restart_ray()
-            for role, child in list(self._children.items()):
-                if child.ended() is not None and self._may_restart(role):
-                    self._say(f"{role} has ended with {child.ended()}; starting it again")
-                    self._restart(role)
+
+    def _wait_a_little(self) -> None:
+        """While something starts. If that is Ray's second start or a later one, the rest may be dying meanwhile."""
+        self._check_stopping()
+        if self._state.ready:
+            self._revive()
+        time.sleep(0.02)
+
+    def _revive(self) -> None:
+        """Start again what has ended, Ray apart."""
+        if self._redis is not None and not self._redis.alive() and self._may_restart("redis"):
+            self._say("redis has ended; starting it again")
+            try:
+                self._start_redis()
+            except redis_server.RedisServerError as error:
+                self._say(f"that failed, and will be tried again: {error}")
+            self._save()
+        for role, child in list(self._children.items()):
+            if role != DEPLOY and child.ended() is not None and self._may_restart(role):
+                self._say(f"{role} has ended with {child.ended()}; starting it again")
+                self._restart(role)
 
     def _may_restart(self, role: str) -> bool:
         """True once the pause after the last start is over; it doubles while a process keeps dying."""
@@ -277,25 +293,39 @@ class Supervisor:
     def _restart(self, role: str) -> None:
         if role == "sandbox":
             self._start_sandbox()
-        elif role.startswith("gateway-"):
-            self._tell_gateway(role, self._start_child(role, ["-m", "scripts.gateway_process"]))
+            return
+        child = self._start_child(role, ["-m", "scripts.gateway_process"])
+        if not self._ray_is_starting:
+            self._tell_gateway(role, child)
 
     def _restart_ray(self) -> None:
-        """Without its head nothing of a cluster can go on: start all of it again. The journal has everything."""
+        """Without its head nothing of a cluster can go on: start all of it again. The journal has everything.
+
+        Gateways and what deploys the hosts import what they need while Ray is starting, and are told then where it is.
+        """
         assert self._ray is not None
         self._say("ray has ended; starting it and the hosts again")
-        for role in [role for role in self._children if role.startswith("gateway-")]:
-            self._children.pop(role).stop(within_s=1.0)
-        self._ray.stop()
+        self._ray_is_starting = True
         try:
-            self._start_ray()
-            gateways = [f"gateway-{number}" for number in range(self._settings.gateways)]
-            for role in gateways:
+            for role in [role for role in self._children if role.startswith("gateway-")]:
+                self._children[role].stop(within_s=0.0)  # they answer nobody any more
                 self._start_child(role, ["-m", "scripts.gateway_process"])
+            deploy = self._start_child(DEPLOY, ["-m", "scripts.deploy"])
+            self._ray.stop(within_s=0.0)  # what it hosts can do nothing any more
+            with ThreadPoolExecutor(1) as pool:
+                self._await(pool.submit(self._start_ray))
             self._tell_gateways()
-            self._deploy(self._start_child("deploy", ["-m", "scripts.deploy"]))
+            self._ray_is_starting = False
+            self._deploy(deploy)
         except (CannotStart, RayHeadError) as error:
-            self._say(f"that failed, and will be tried again: {error}")
+            if not self._stopping:
+                self._say(f"that failed, and will be tried again: {error}")
+            self._ray.stop(within_s=0.0)
+        finally:
+            self._ray_is_starting = False
+            if (left := self._children.pop(DEPLOY, None)) is not None:
+                left.stop(within_s=1.0)
+                self._state.processes.pop(DEPLOY, None)
         self._save()
 
     # --- ending -------------------------------------------------------------------------------------------------------
@@ -319,7 +349,7 @@ class Supervisor:
         """This node's hosts hand over what they own before they end; the others go on."""
         self._stopping = False
         try:
-            self._deploy(self._start_child("deploy", ["-m", "scripts.deploy"]), leaving=True)
+            self._deploy(self._start_child(DEPLOY, ["-m", "scripts.deploy"]), leaving=True)
         except CannotStart as error:
             self._say(f"this node's hosts could not be taken out of the cluster: {error}")
 

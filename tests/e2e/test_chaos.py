@@ -67,6 +67,23 @@ def test_ctrl_c_lets_a_paused_process_go_on(system: System) -> None:
         system.down()
 
 
+def test_what_dies_while_ray_is_being_started_again_is_started_again_too(system: System) -> None:
+    system.up("--payments", "simulated")
+    try:
+        system.stock("mug", "MUG-1")
+        placed = [system.place("mug")["id"] for _ in range(10)]
+        before = system.run["processes"]["redis"]
+        next(process for process in system.processes() if process.name() == "gcs_server").kill()
+        while "deploy" not in system.run["processes"]:  # Ray's death has been noticed
+            time.sleep(0.02)
+        psutil.Process(before["pid"]).kill()
+        placed += [system.place("mug")["id"] for _ in range(10)]
+        assert {system.settled(order) for order in placed} == {"confirmed"}
+        assert system.run["processes"]["redis"] != before
+    finally:
+        system.down()
+
+
 def test_even_a_killed_chaos_leaves_nothing_stopped() -> None:
     """What it has stopped goes on once its own process is gone."""
     with subprocess.Popen(["/bin/sleep", "60"]) as victim:
