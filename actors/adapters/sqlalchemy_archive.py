@@ -23,6 +23,7 @@ from sqlalchemy import (
     bindparam,
     column,
     event,
+    func,
     inspect,
     select,
     table,
@@ -108,6 +109,11 @@ class SqlArchive:
             .limit(limit)
         )
         return await self._run(lambda connection: [_address(row[0]) for row in connection.execute(names)])
+
+    async def size(self) -> int:
+        """How many records there are, erasures' places included."""
+        count = select(func.count()).select_from(archive)
+        return await self._run(lambda connection: connection.execute(count).scalar() or 0)
 
     async def erase_data_keys(self, shard: int, homes: Sequence[Address]) -> None:
         """In SQLite the old pages and the log are overwritten as well; PostgreSQL keeps dead rows until its VACUUM."""

@@ -15,7 +15,7 @@ import orjson
 
 from actors.adapters.redis_reader import RedisReader
 from models.decision import Address
-from scripts.audit import events
+from scripts.audit import archived, events
 from scripts.audit.findings import Finding
 from scripts.simulation.order_book import OrderBook
 
@@ -33,23 +33,28 @@ class Gateway(NamedTuple):
     key: str
 
 
-async def compare(gateway: Gateway, reader: RedisReader, orders: Sequence[str]) -> tuple[int, list[Finding]]:
+async def compare(
+    gateway: Gateway, reader: RedisReader, orders: Sequence[str], archive_url: str = ""
+) -> tuple[int, list[Finding]]:
     """How many orders were compared, and those that an actor shows otherwise than they are stored."""
     found = []
     compared = 0
-    for id_ in orders[:ASKED_MAX]:
-        wrong: list[str] = []
-        for _ in range(TRIES):  # it may change between the two looks
-            view = await asyncio.to_thread(_ask, gateway, id_)
-            (stored,) = await reader.events(int(id_[4:7], 16), [Address("order", id_)])
-            if view is None or not stored:
-                break
-            wrong = _differences(view, OrderBook(id_, events.read(stored)), len(stored))
-            if not wrong:
-                break
-        else:
-            found += [Finding("A9", id_, text) for text in wrong]
-        compared += 1
+    async with archived.opened(archive_url) as archive:
+        for id_ in orders[:ASKED_MAX]:
+            wrong: list[str] = []
+            for _ in range(TRIES):  # it may change between the two looks
+                view = await asyncio.to_thread(_ask, gateway, id_)
+                shard = int(id_[4:7], 16)
+                stored = await reader.events(shard, [Address(kind, id_) for kind in archived.MEMBERS])
+                ((own, _, _),), _ = await archived.completed(archive, shard, [id_], stored)
+                if view is None or not own:
+                    break
+                wrong = _differences(view, OrderBook(id_, events.read(own)), len(own))
+                if not wrong:
+                    break
+            else:
+                found += [Finding("A9", id_, text) for text in wrong]
+            compared += 1
     return compared, found
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from actors.adapters.redis_reader import RedisReader
 from models.decision import Address
 from models.identity import is_order_id
-from scripts.audit import bank, events
+from scripts.audit import archived, bank, events
 from scripts.audit.findings import Finding, Findings
 from scripts.audit.judge import Case, judge, orphans
 from scripts.audit.saga_book import SagaBook
@@ -35,6 +35,7 @@ class Context(NamedTuple):
     """
 
     redis: str
+    archive: str
     shards: int
     ledger: bool
     receipts: bool
@@ -85,12 +86,15 @@ async def _audit(path: Path, context: Context) -> PartResult:
     twice = {key for key, named in answered.items() if len(named) > 1}
     reader = RedisReader(context.redis)
     try:
-        for batch in _batches(list(orders), context.shards):
-            shard = int(batch[0][4:7], 16)
-            actors = [Address(kind, id_) for id_ in batch for kind in ("order", "orchestrator")]
-            stored = await reader.events(shard, actors)
-            for place, id_ in enumerate(batch):
-                _audit_order(result, context, id_, orders.pop(id_), stored[2 * place], stored[2 * place + 1], twice)
+        async with archived.opened(context.archive) as archive:
+            for batch in _batches(list(orders), context.shards):
+                shard = int(batch[0][4:7], 16)
+                actors = [Address(kind, id_) for id_ in batch for kind in archived.MEMBERS]
+                stored = await reader.events(shard, actors)
+                records, found = await archived.completed(archive, shard, batch, stored)
+                result.findings.add(found)
+                for id_, record in zip(batch, records, strict=True):
+                    _audit_order(result, context, id_, orders.pop(id_), record, twice)
     finally:
         await reader.close()
     for id_, evidence in orders.items():  # no ids of orders in this system
@@ -110,14 +114,16 @@ def _batches(ids: Sequence[str], shards: int) -> Iterator[list[str]]:
 
 
 def _audit_order(  # noqa: PLR0917 - one order with all that is known about it
-    result: PartResult, context: Context, id_: str, evidence: Evidence, stored: list[bytes], saga: list[bytes],
-    twice: set[str],
-) -> None:  # fmt: skip
+    result: PartResult, context: Context, id_: str, evidence: Evidence, record: archived.Whole, twice: set[str]
+) -> None:
     found = result.findings
     found.checked["A1"] += 1
-    if not stored:
+    if record.lost:
+        result.unread += 1
+        return
+    if not record.order:
         _missing(result, context, id_, evidence)
-        if saga:
+        if record.saga:
             found.add([Finding("A7", id_, "has no record, and its orchestrator has one", id_)])
         return
     result.orders += 1
@@ -126,7 +132,7 @@ def _audit_order(  # noqa: PLR0917 - one order with all that is known about it
     for name in ("A2", "A4", "A5", "A6", "A7", "A9"):
         found.checked[name] += 1
     try:
-        own, steps = events.read(stored), events.read(saga)
+        own, steps = events.read(record.order), events.read(record.saga)
     except events.Unreadable as error:
         found.add([Finding("A9", id_, str(error), id_)])
         result.unread += 1

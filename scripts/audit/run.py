@@ -18,7 +18,7 @@ import orjson
 
 from actors.adapters.redis_reader import Mark, RedisReader
 from models.decision import Address, Millis
-from scripts.audit import events, ledgers, live
+from scripts.audit import archived, events, ledgers, live
 from scripts.audit.findings import Finding, Findings
 from scripts.audit.partition import Context, PartResult, audit_part, is_unknown, unhurried_collector
 from scripts.audit.shelves import ShelfBook, TaskBook
@@ -51,6 +51,7 @@ class Case:
 
     data:     where the payment ledgers and the marks of the last audit are.
     running:  somebody may be writing. gateway: where actors can be asked what they have in memory.
+    archive:  where orders are that have left the journal; '' if nowhere.
     settle_s: how long to wait for intents to end. strict: then none may be left.
     """
 
@@ -61,6 +62,7 @@ class Case:
     settle_s: float = 10.0
     strict: bool = False
     gateway: live.Gateway | None = None
+    archive: str = ""
 
 
 @dataclass
@@ -99,7 +101,7 @@ async def audit(case: Case) -> Findings:
         if moved and state == REST:
             state = BUSY
         if case.gateway is not None:
-            compared, differing = await live.compare(case.gateway, reader, result.sample)
+            compared, differing = await live.compare(case.gateway, reader, result.sample, case.archive)
             findings.add(differing)
             findings.notes["A9"] = f"{compared} orders compared with what their actors show"
         findings.checked["A7"] += len(before)
@@ -149,13 +151,14 @@ async def _look(
 ) -> tuple[PartResult, Gathered, Findings]:
     """Gather and judge everything, or only what concerns some orders."""
     with tempfile.TemporaryDirectory(prefix="dray-audit-") as directory:
-        parts = parts_for(await reader.size()) if only is None else 1
+        keys = await reader.size() + 2 * await archived.size(case.archive)
+        parts = parts_for(keys) if only is None else 1
         spool = Spool(Path(directory), parts, only)
         gathered = await _gather(case, reader, shards, spool, only)
         paths = spool.close()
         exact = frozenset(sku for sku, (_, exact) in gathered.shelves.items() if exact)
         context = Context(
-            case.redis, shards, gathered.ledger, bool(case.receipts), frozenset(gathered.runs),
+            case.redis, case.archive, shards, gathered.ledger, bool(case.receipts), frozenset(gathered.runs),
             frozenset(gathered.unknown), exact,
         )  # fmt: skip
         result = await asyncio.to_thread(_judged, paths, context)
@@ -199,6 +202,8 @@ async def _gather(case: Case, reader: RedisReader, shards: int, spool: Spool, on
     for order in only or ():
         spool.add(ORDER, order, None)
     await _scan(reader, shards, spool, gathered, whole=only is None)
+    if only is None:  # after the journal, which they may leave meanwhile
+        await archived.spool_all(case.archive, shards, spool)
     for vendor, path in ledgers.found_in(case.data):
         gathered.ledger = True
         if vendor == "simulated":

@@ -30,6 +30,7 @@ def run(arguments: argparse.Namespace, resolved: Resolved) -> int:
     import json
     import sys
 
+    from actors.runtime.archive import ArchiveUnavailable
     from actors.runtime.ports import JournalMismatch, JournalUnavailable
     from scripts.audit.run import Case, audit
     from scripts.redis_server import RedisServerError
@@ -39,9 +40,12 @@ def run(arguments: argparse.Namespace, resolved: Resolved) -> int:
     try:
         with journal_of(settings) as (redis, running):
             gateway = gateway_of(settings) if running else None
-            case = Case(redis, settings.data, receipts, running, arguments.settle, gateway=gateway)
+            case = Case(
+                redis, settings.data, receipts, running, arguments.settle, gateway=gateway,
+                archive=archive_url(settings),
+            )  # fmt: skip
             findings = asyncio.run(audit(case))
-    except (JournalUnavailable, JournalMismatch, RedisServerError, ValueError, OSError) as error:
+    except (JournalUnavailable, ArchiveUnavailable, JournalMismatch, RedisServerError, ValueError, OSError) as error:
         print(f"dray: the audit could not be made: {error}", file=sys.stderr)
         return 1
     print("\n".join(findings.lines()))
@@ -61,6 +65,15 @@ def gateway_of(settings: Settings) -> Gateway | None:
     if state is None or not state.ready or not settings.keys_file.exists():
         return None
     return Gateway(state.url, Keys.of(settings).ops)
+
+
+def archive_url(settings: Settings) -> str:
+    """Where the orders are that have left the journal."""
+    from scripts import run_state
+    from scripts.spec import archive_of
+
+    state = run_state.read(settings)
+    return archive_of(state.database if state is not None else settings.database, settings.data)
 
 
 def receipts_of(settings: Settings) -> list[Path]:
