@@ -5,38 +5,64 @@ The order's whole state is kept beside these rows, so a row holds only what list
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
+from models.decision import Millis
 from models.order.state import Order, captured, headline, refund_status, refunded, task_status
 
-Row = dict[str, Any]
 
-
-def order_row(order: Order) -> Row:
+class OrderRow(NamedTuple):
     """The columns by which lists of orders filter and sort. Amounts in minor units, times in milliseconds."""
-    return {
-        "id": order.id,
-        "retailer": order.retailer,
-        "status": headline(order),
-        "refund_status": refund_status(order),
-        "currency": order.currency,
-        "amount": order.amount,
-        "captured": captured(order),
-        "refunded": refunded(order),
-        "email_digest": order.email_digest,
-        "cancel_reason": order.cancel_reason,
-        "created_at": order.created_at,
-        "updated_at": order.updated_at,
-    }
+
+    id: str
+    retailer: str
+    status: str
+    refund_status: str
+    currency: str
+    amount: int
+    captured: int
+    refunded: int
+    email_digest: str
+    cancel_reason: str
+    created_at: Millis
+    updated_at: Millis
 
 
-def task_statuses(order: Order) -> dict[int, tuple[str, str]]:
-    """Number of a consignment -> (supplier, status of its task), for those that have become a task."""
-    return {
-        consignment.number: (consignment.supplier, status)
-        for consignment in order.consignments
-        if (status := task_status(consignment)) is not None
-    }
+def order_row(order: Order) -> OrderRow:
+    return OrderRow(
+        order.id,
+        order.retailer,
+        headline(order),
+        refund_status(order),
+        order.currency,
+        order.amount,
+        captured(order),
+        refunded(order),
+        order.email_digest,
+        order.cancel_reason,
+        order.created_at,
+        order.updated_at,
+    )
+
+
+class TaskRow(NamedTuple):
+    """A consignment that has become a task, by its number."""
+
+    consignment: int
+    supplier: str
+    status: str
+
+
+def task_rows(before: Order, after: Order) -> list[TaskRow]:
+    """The tasks that are new or have changed between two states of an order."""
+    if before.consignments is after.consignments:
+        return []
+    then = [task_status(consignment) for consignment in before.consignments] or [None] * len(after.consignments)
+    return [
+        TaskRow(consignment.number, consignment.supplier, status)
+        for consignment, earlier in zip(after.consignments, then, strict=True)
+        if (status := task_status(consignment)) != earlier and status is not None
+    ]
 
 
 def product_term(product: str) -> str:
@@ -61,16 +87,28 @@ def stripe_term(stripe_id: str) -> str:
     return f"stripe:{stripe_id}"
 
 
-def terms(order: Order) -> set[str]:
-    """Everything by which the order is looked up beyond its columns. An order's terms only ever grow."""
+def new_terms(before: Order, after: Order) -> set[str]:
+    """Everything by which the order is looked up beyond its columns, as far as it was not before. An order's terms only
+    ever grow, and those of its lines are all there once it is placed."""
+    found = set() if before.lines else _placed_terms(after)
+    if before.payment is not after.payment or before.refunds is not after.refunds:
+        found |= _stripe_terms(after) - _stripe_terms(before)
+    return found
+
+
+def _placed_terms(order: Order) -> set[str]:
     found = {product_term(line.product) for line in order.lines}
     found.update(word_term(digest) for digest in order.search_digests)
-    payment = order.payment
-    ids = [payment.payment_intent, payment.charge, *(refund.stripe_id for refund in order.refunds)]
     for consignment in order.consignments:
         supplier = consignment.supplier
         found.add(supplier_term(supplier))
         found.update(own_product_term(supplier, order.lines[number - 1].product) for number in consignment.lines)
-        ids += [transfer.id for transfer in consignment.transfers]
-    found.update(stripe_term(stripe_id) for stripe_id in ids if stripe_id)
     return found
+
+
+def _stripe_terms(order: Order) -> set[str]:
+    """Of the payment and of refunds. A transfer needs none: its `transfer_group` at Stripe is the order's id, and for
+    each order there are half a dozen, whose random ids were a third of what an order cost the read side."""
+    payment = order.payment
+    ids = (payment.payment_intent, payment.charge, *(refund.stripe_id for refund in order.refunds))
+    return {stripe_term(stripe_id) for stripe_id in ids if stripe_id}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from actors.adapters.redis_journal import RedisJournal
+from actors.adapters.redis_stream import RedisStream
 from scripts.process_log import log_to_file
+
+J = TypeVar("J", bound=RedisJournal)
 
 STREAM_KINDS = frozenset({"order"})
 """Kinds whose events the read side follows."""
@@ -17,7 +20,15 @@ QUIET_KINDS = frozenset({"orchestrator"})
 
 async def open_journal(spec: Mapping[str, Any]) -> RedisJournal:
     """Connect, and prove that this journal is of this system. Raises JournalMismatch and JournalUnavailable."""
-    journal = RedisJournal(spec["redis"], stream_kinds=STREAM_KINDS, quiet_kinds=QUIET_KINDS)
+    return await _open(RedisJournal(spec["redis"], stream_kinds=STREAM_KINDS, quiet_kinds=QUIET_KINDS), spec)
+
+
+async def open_stream(spec: Mapping[str, Any]) -> RedisStream:
+    """The journal as the projector follows it."""
+    return await _open(RedisStream(spec["redis"], stream_kinds=STREAM_KINDS, quiet_kinds=QUIET_KINDS), spec)
+
+
+async def _open(journal: J, spec: Mapping[str, Any]) -> J:
     await journal.open()
     await journal.claim(spec["shards"])
     return journal

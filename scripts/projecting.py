@@ -16,7 +16,7 @@ from actors.kinds import KINDS
 from actors.runtime.projector import Projector
 from actors.runtime.rollups import RollUps
 from models.decision import Millis
-from scripts.journal import open_journal
+from scripts.journal import open_stream
 from scripts.process_log import log_to_file
 
 
@@ -40,7 +40,7 @@ async def open_projector(spec: Mapping[str, Any]) -> ReadSide:
     """The database may be away for now: they wait for that themselves."""
     log_to_file(spec, "projector")
     model, orders = SqlReadModel(spec["database"]), KINDS["order"]
-    projector = Projector(orders, await open_journal(spec), model, shards=spec["shards"], wall=wall)
+    projector = Projector(orders, await open_stream(spec), model, shards=spec["shards"], wall=wall)
     rollups = RollUps(orders, SqlRollUps(spec["database"]), wall=wall)
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)  # folding makes many small records and no cycles: a fifth of the time went there

@@ -225,7 +225,7 @@ class RedisJournal:
         """Up to `limit` entries of the shard's stream with `sequence > after`, in order."""
         keys = self._keys(shard)
         found = await self._one(keys, pack("XRANGE", keys.stream[1], f"{after + 1}-0", "+", "COUNT", limit))
-        return [_stream_entry(entry, fields) for entry, fields in found]
+        return [stream_entry(entry, fields) for entry, fields in found]
 
     async def stream_passed(self, shard: int, through: int) -> bool:
         """True once the shard's stream has been trimmed through this entry."""
@@ -382,8 +382,8 @@ def _by_name(entry: DueEntry) -> str:
     return str(entry.address)
 
 
-def _stream_entry(entry: bytes, fields: Sequence[bytes]) -> StreamEntry:
-    """One field, whose lines are, per append, `address version events` and then its events."""
+def stream_entry(entry: bytes, fields: Sequence[bytes]) -> StreamEntry:
+    """A stream's entry as stored: one field, whose lines are, per append, `address version events`, then its events."""
     appends = []
     lines = iter(fields[1].split(b"\n"))
     for head in lines:

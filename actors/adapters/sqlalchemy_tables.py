@@ -1,7 +1,8 @@
 """The read model's tables and how to connect to them. Only the `sqlalchemy_*` adapters import SQLAlchemy and Alembic.
 
 `orders` holds what lists filter and sort by, and the whole state beside it. `terms` is an inverted index: everything
-else that an order is looked up by (`models.projection.terms`), newest first within a term. `tasks` has a row per task.
+else that an order is looked up by (`models.projection.new_terms`), newest first within a term. `tasks` has a row per
+task. `feed` has a row per order and round of the projector, and is history: nothing changes it.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from actors.runtime.reading import ReadModelUnavailable
 
 CONNECTIONS_MAX = 4
 BUSY_TIMEOUT_S = 10.0
+CHECKPOINT_PAGES = 8_000  # 32 MB: pages that many commits change are copied into the database once for all of them
 
 metadata = MetaData()
 
@@ -65,7 +67,10 @@ orders = Table(
     Column("data_key", Text, nullable=False),
     Column("snapshot", LargeBinary, nullable=False),
     Column("sequence", BigInteger, nullable=False, server_default="0"),
+    Column("fed", Text, nullable=False, server_default=""),
+    Column("fed_at", BigInteger, nullable=False, server_default="0"),
 )
+"""`fed`: how many public events the feed has had of it (`reading.Numbers`); `fed_at`: the position of its last row."""
 Index("orders_by_change", orders.c.shard, orders.c.sequence, orders.c.id)
 """What has changed since: `sequence` is where the shard's stream was when the row was last written."""
 Index("orders_by_time", orders.c.created_at, orders.c.id)
@@ -150,6 +155,62 @@ waits = Table(
 """A roll-up: how long suppliers took, in the buckets of a histogram."""
 
 
+feed = Table(
+    "feed",
+    metadata,
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("order_id", Text, nullable=False),
+    Column("retailer", Text, nullable=False),
+    Column("suppliers", Text, nullable=False),
+    Column("numbers", Text, nullable=False),
+    Column("previous", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("events", LargeBinary, nullable=False),
+)
+"""See `feeding.FeedRow`; names and numbers are joined by spaces. An integer key is SQLite's own, without an index."""
+
+feed_state = Table(
+    "feed_state",
+    metadata,
+    Column("identity", Text, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("floor", BigInteger, nullable=False),
+    Column("writer", Text, nullable=False),
+)
+"""One row. `writer`: who may write this database at all."""
+
+feed_departed = Table(
+    "feed_departed",
+    metadata,
+    Column("order_id", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("fed", Text, nullable=False),
+    Column("fed_at", BigInteger, nullable=False),
+)
+"""What the feed has had of orders whose rows a rebuild has dropped, in case they come back."""
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("party", Text, primary_key=True),
+    Column("purpose", Text, primary_key=True),
+)
+"""Who wants to be told, and how: `retailer:acme`, `webhook`."""
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("purpose", Text, primary_key=True),
+    Column("party", Text, primary_key=True),
+    Column("due_at", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("claimed_by", Text, nullable=False),
+)
+"""A row of the feed that a subscriber is still to be told of. Until `due_at` nobody else takes it."""
+Index("outbox_due", outbox.c.purpose, outbox.c.due_at)
+
+
 def connect(url: str, *, reading: bool = False) -> Engine:
     """An engine for `sqlite:///PATH` or `postgresql://...`. `reading` ones cannot write."""
     if url.startswith("sqlite:"):
@@ -159,6 +220,7 @@ def connect(url: str, *, reading: bool = False) -> Engine:
         )  # fmt: skip
         # FULL: the stream is trimmed behind what is stored, so what is stored has to survive a power cut.
         pragmas = ["journal_mode = WAL", "synchronous = FULL", "cache_size = -32768"]
+        pragmas += [f"wal_autocheckpoint = {CHECKPOINT_PAGES}"]
         pragmas += ["query_only = ON"] if reading else []
 
         @event.listens_for(engine, "connect")

@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from actors.runtime.ports import Record, StreamEntry
 from models.decision import Address, Millis
-from models.projection import Row
+from models.projection import OrderRow, TaskRow
 
 
 class Stream(Protocol):
-    """The journal, as the projector follows it. Every method may raise JournalUnavailable."""
+    """The journal, as the projector follows it: all shards at once where it does so all the time. Every method may
+    raise JournalUnavailable."""
 
-    async def stream_open(self, shard: int) -> None: ...
+    async def stream_open(self, shard: int) -> None:
+        """From now on keep the shard's events in its stream, until they are trimmed."""
+        ...
 
-    async def stream_position(self, shard: int) -> int: ...
+    async def stream_position(self, shard: int) -> int:
+        """The sequence of the shard's latest stream entry, trimmed or not; 0 if there never was one."""
+        ...
 
-    async def stream_read(self, shard: int, after: int, limit: int) -> Sequence[StreamEntry]: ...
+    async def stream_read_all(self, after: Mapping[int, int], limit: int) -> Mapping[int, Sequence[StreamEntry]]:
+        """Of each shard up to `limit` entries beyond the sequence given, in order. Shards without any are left out."""
+        ...
 
-    async def stream_trim(self, shard: int, through: int) -> None: ...
+    async def stream_trim_all(self, through: Mapping[int, int]) -> None:
+        """Of each shard drop the entries up to the sequence given."""
+        ...
 
-    async def addresses(self, shard: int) -> Sequence[Address]: ...
+    async def data_keys_all(self, addresses: Mapping[int, Sequence[Address]]) -> Mapping[Address, str]:
+        """The wrapped data keys of these actors, by shard; '' where there is none."""
+        ...
+
+    async def addresses_all(self, shards: Sequence[int]) -> Mapping[int, Sequence[Address]]:
+        """By shard every actor of which something is stored. Looks through all there is, once."""
+        ...
 
     async def records(self, shard: int, addresses: Sequence[Address]) -> Sequence[Record]: ...
-
-    async def data_keys(self, shard: int, addresses: Sequence[Address]) -> Sequence[str]: ...
 
 
 class ReadModelUnavailable(Exception):
@@ -58,26 +71,50 @@ class Kept(NamedTuple):
     data_key: str
 
 
-@dataclass(frozen=True)
-class OrderChange:
+Numbers = tuple[int, ...]
+"""How many public events an order has had: in all, for its retailer, for the supplier of each consignment."""
+
+
+class Fed(NamedTuple):
+    """What the feed has had of an order: the public events of its first `version` events. No numbers: nothing."""
+
+    version: int
+    numbers: Numbers
+
+
+NEVER_FED = Fed(0, ())
+
+
+class Telling(NamedTuple):
+    """What the feed is to get of an order: `events` as JSON, told after `before`; then it has had `after`. `suppliers`:
+    of its consignments, in their order."""
+
+    events: bytes
+    before: Numbers
+    after: Numbers
+    suppliers: Sequence[str]
+
+
+class OrderChange(NamedTuple):
     """One order's rows, to be written.
 
-    tasks: the task rows that are new or changed: (consignment, supplier, status). terms: those to add.
-    whole: the rows come from the journal itself, and the data key with them; else `data_key` counts for a new order
-           only: an erased one stays erased.
+    tasks:   the task rows that are new or changed. terms: those to add.
+    telling: what is new for the feed, if anything.
+    whole:   the rows come from the journal itself, and the data key with them; else `data_key` counts for a new order
+             only: an erased one stays erased.
     """
 
-    row: Row
+    row: OrderRow
     version: int
     snapshot: bytes
     data_key: str
-    tasks: Sequence[tuple[int, str, str]]
-    terms: Sequence[str]
+    tasks: Sequence[TaskRow]
+    terms: Collection[str]
+    telling: Telling | None
     whole: bool = False
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """What one transaction does to one shard: its orders' rows, and its offset from `before` to `after`."""
 
     shard: int
@@ -90,7 +127,8 @@ class ReadModel(Protocol):
     """The rows and offsets. Every method blocks, and may raise ReadModelUnavailable."""
 
     def prepare(self, shards: int) -> None:
-        """Bring the tables up to date, and give each shard a position: at the beginning, to be rebuilt."""
+        """Bring the tables up to date, give each shard a position (at the beginning, to be rebuilt), and from now on
+        refuse what any other writer writes."""
         ...
 
     def positions(self) -> Mapping[int, Position]: ...
@@ -99,9 +137,20 @@ class ReadModel(Protocol):
         """Those of these orders that are there."""
         ...
 
-    def write(self, batches: Sequence[Batch]) -> None:
-        """All of it in one transaction, durable when it returns. Raises Overtaken, with nothing written, if a shard is
-        not at `before` any more. A batch that ends a rebuild deletes the shard's rows of earlier generations."""
+    def fed(self, orders: Sequence[str]) -> Mapping[str, Fed]:
+        """What the feed has had of these orders, whether or not their rows are there; an order that it has had nothing
+        of is only there if its rows are."""
+        ...
+
+    def write(self, batches: Sequence[Batch], at: Millis) -> None:
+        """All of it in one transaction, durable when it returns; `at`: the time that the feed's rows are written with.
+        Raises Overtaken, with nothing written, if a shard is not at `before` any more or another projector has been
+        prepared since. A batch that ends a rebuild deletes the shard's rows of earlier generations; what the feed has
+        of those orders is remembered."""
+        ...
+
+    def trim_feed(self, before: Millis, limit: int) -> None:
+        """Delete up to `limit` of the feed's oldest rows if all of them were written before this time."""
         ...
 
     def caught_up(self, shards: Sequence[int], at: Millis) -> None:

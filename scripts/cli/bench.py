@@ -20,6 +20,7 @@ NAMES = {
     "activation": "a crash: time to be ready, reading cold and warm orders",
     "router": "to an actor and back",
     "journal": "commits of a busy host",
+    "projector": "CPU of the read side",
     "gateway": "CPU of a gateway whose actors answer at once",
     "payments": "CPU of each Payments adapter",
     "sandbox": "the Stripe-compatible sandbox",

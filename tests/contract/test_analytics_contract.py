@@ -24,7 +24,8 @@ from actors.order import KIND as ORDER
 from actors.runtime.analytics import Period
 from actors.runtime.codec import replay
 from actors.runtime.limits import LIMITS
-from actors.runtime.local_journal import MemoryJournal, MemoryStore
+from actors.runtime.local_journal import MemoryStore
+from actors.runtime.local_stream import MemoryStream
 from actors.runtime.projector import Projector
 from actors.runtime.reading import Overtaken
 from actors.runtime.rollups import RollUps
@@ -55,7 +56,7 @@ class Books:
     def __init__(self, url: str) -> None:
         self.url = url
         self.store = MemoryStore()
-        self.journal = MemoryJournal(self.store, stream_kinds=frozenset({"order"}))
+        self.journal = MemoryStream(self.store, stream_kinds=frozenset({"order"}))
         self.writer = Writer(self.journal)
         self.model = SqlReadModel(url)
         self.rollups_model = SqlRollUps(url)

@@ -18,12 +18,13 @@ from actors.adapters.sqlalchemy_projection import SqlReadModel
 from actors.adapters.sqlalchemy_reading import SqlOrders
 from actors.order import KIND as ORDER
 from actors.runtime.codec import replay
-from actors.runtime.local_journal import MemoryJournal, MemoryStore
+from actors.runtime.local_journal import MemoryStore
+from actors.runtime.local_stream import MemoryStream
 from actors.runtime.projector import Projector
 from actors.runtime.reading import Found, OrderQuery, ReadModelUnavailable, TaskQuery
 from models.order.state import Order, headline, refund_status
 from models.order.tables import HEADLINES, TASK
-from models.projection import task_statuses, terms
+from models.projection import new_terms, task_rows
 from tests.contract.databases import NAMES, databases
 from tests.contract.order_histories import SHARDS, START, Writer, life
 
@@ -72,13 +73,13 @@ def fits(order: Order, query: OrderQuery) -> bool:
     return (
         (not query.id or order.id == query.id)
         and (not query.retailer or order.retailer == query.retailer)
-        and (not query.asked or query.asked in {supplier for supplier, _ in task_statuses(order).values()})
+        and (not query.asked or query.asked in {task.supplier for task in task_rows(Order(), order)})
         and (not query.status or status == query.status or partly)
         and (query.after is None or place < query.after)
         and (query.created_from is None or order.created_at >= query.created_from)
         and (query.created_to is None or order.created_at < query.created_to)
         and (not query.emails or order.email_digest in query.emails)
-        and (not query.any_of or any(all(some & terms(order) for some in way) for way in query.any_of))
+        and (not query.any_of or any(all(some & new_terms(Order(), order) for some in way) for way in query.any_of))
     )
 
 
@@ -93,13 +94,13 @@ async def library(url: str, count: int) -> Library:
     kinds = frozenset({"order"})
     model = SqlReadModel(url)
     projector = Projector(
-        ORDER, MemoryJournal(store, stream_kinds=kinds), model, shards=SHARDS, wall=lambda: START
+        ORDER, MemoryStream(store, stream_kinds=kinds), model, shards=SHARDS, wall=lambda: START
     )
     await projector.prepare()
     await projector.round()
     while await projector.rebuild_page():
         pass
-    writer = Writer(MemoryJournal(store, stream_kinds=kinds))
+    writer = Writer(MemoryStream(store, stream_kinds=kinds))
     made = Library(projector, writer, SqlOrders(url, few_orders_max=FEW), model, [])
     for number in range(count):
         await made.arrive(number)
@@ -190,7 +191,7 @@ def test_tasks_are_what_a_look_at_all_orders_gives(stocked: Library, query: Task
     expected = [
         (order.id, number, status)
         for order in sorted(stocked.orders, key=lambda order: (order.created_at, order.id), reverse=True)
-        for number, (supplier, status) in task_statuses(order).items()
+        for number, supplier, status in task_rows(Order(), order)
         if supplier == query.supplier and query.status in ("", status)
     ]
     met: list[tuple[str, int, str]] = []

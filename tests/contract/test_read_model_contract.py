@@ -11,77 +11,24 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
 
 from actors.adapters.sqlalchemy_projection import SqlReadModel
-from actors.adapters.sqlalchemy_tables import connect, metadata, orders, shards, tasks, terms
+from actors.adapters.sqlalchemy_tables import connect, metadata, shards
 from actors.order import KIND as ORDER
 from actors.runtime.codec import decode_snapshot, replay
-from actors.runtime.limits import Limits
-from actors.runtime.local_journal import MemoryJournal, MemoryStore
+from actors.runtime.local_journal import MemoryStore
 from actors.runtime.projector import Projector
 from actors.runtime.reading import Batch, Overtaken, Position, ReadModelUnavailable
 from models.decision import Address
 from tests.contract.databases import NAMES, databases
 from tests.contract.order_histories import SHARDS, START, Life, Writer, life
-
-FEW = Limits(projector_entries_max=3, projector_orders_known_max=2, rebuild_page_orders_max=2)
-"""Bounds so small that a handful of orders meets all of them."""
+from tests.contract.read_sides import Side, live, rows, stumble
 
 
 @pytest.fixture(scope="module", params=NAMES)
 def new_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with databases(request.param, tmp_path_factory.mktemp("database")) as create:
         yield create
-
-
-class Side:
-    """A journal, a database, and the projector between them, which a test may kill."""
-
-    def __init__(self, url: str) -> None:
-        self.store = MemoryStore()
-        self.writer = Writer(self.journal())
-        self.url = url
-        self.model = SqlReadModel(url)
-        self.projector = self.start()
-
-    def journal(self) -> MemoryJournal:
-        return MemoryJournal(self.store, stream_kinds=frozenset({"order"}))
-
-    def start(self) -> Projector:
-        return Projector(ORDER, self.journal(), self.model, shards=SHARDS, wall=lambda: START, limits=FEW)
-
-    def kill(self) -> None:
-        """Whatever it knew is gone; what is stored is not."""
-        self.projector = self.start()
-
-    async def rest(self) -> None:
-        """Follow until there is nothing left to do."""
-        while await self.projector.round() or await self.projector.rebuild_page() or self.backlog():
-            pass
-
-    def backlog(self) -> bool:
-        return any(self.store.shard(shard).stream for shard in range(SHARDS))
-
-    def rows(self) -> dict[str, list[Any]]:
-        return rows(self.url)
-
-    def close(self) -> None:
-        self.model.close()
-
-
-def rows(url: str) -> dict[str, list[Any]]:
-    """All that lists are made from, without what tells one rebuild from another."""
-    engine = connect(url, reading=True)
-    columns = [column for column in orders.c if column.name not in ("generation", "sequence")]
-    with engine.connect() as connection:
-        found = {
-            "orders": sorted(map(tuple, connection.execute(select(*columns)))),
-            "terms": sorted(map(tuple, connection.execute(select(terms)))),
-            "tasks": sorted(map(tuple, connection.execute(select(tasks)))),
-        }
-    engine.dispose()
-    return found
 
 
 @pytest.fixture
@@ -102,11 +49,6 @@ async def fresh_rows(side: Side, url: str) -> dict[str, list[Any]]:
         pass
     model.close()
     return rows(url)
-
-
-async def live(side: Side, *lives: Life) -> None:
-    for one in lives:
-        await side.writer.add((one, len(one.events)))
 
 
 def test_the_migrations_make_the_tables_that_the_code_uses(new_database: Callable[[], str]) -> None:
@@ -154,7 +96,7 @@ async def test_a_projector_that_was_overtaken_writes_nothing(side: Side) -> None
     here = side.model.positions()[0]
     stale = here._replace(sequence=here.sequence - 1)
     with pytest.raises(Overtaken):
-        side.model.write([Batch(0, stale, stale._replace(sequence=9), ())])
+        side.model.write([Batch(0, stale, stale._replace(sequence=9), ())], START)
     assert side.rows() == before and side.model.positions()[0] == here
 
 
@@ -237,10 +179,6 @@ def test_without_its_tables_it_says_so(new_database: Callable[[], str]) -> None:
     model.close()
 
 
-class Killed(Exception):
-    """The projector's process is gone."""
-
-
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32))
 async def test_killed_at_random_the_rows_equal_a_fresh_rebuild(new_database: Callable[[], str], seed: int) -> None:
@@ -261,33 +199,13 @@ async def test_killed_at_random_the_rows_equal_a_fresh_rebuild(new_database: Cal
             lives = [one for one in lives if not side.writer.done(one)]
         if dice.random() < 0.1:
             side.model.request_rebuild()
-        await _stumble(side, dice)
+        await stumble(side, dice)
     side.kill()
     await side.rest()
     assert side.rows() == await fresh_rows(side, new_database())
     positions = side.model.positions().values()
     assert not any(position.rebuilding for position in positions)
     side.close()
-
-
-async def _stumble(side: Side, dice: random.Random) -> None:
-    """Some steps of the projector, and perhaps its death in one of them."""
-    write = side.model.write
-
-    def dying(batches: Any) -> None:
-        if dice.random() < 0.5:
-            write(batches)
-        raise Killed
-
-    side.model.write = dying if dice.random() < 0.4 else write  # type: ignore[method-assign]
-    try:
-        for _ in range(dice.randrange(3)):
-            await side.projector.round()
-            await side.projector.rebuild_page()
-    except (Killed, Overtaken):
-        side.kill()
-    finally:
-        side.model.write = write  # type: ignore[method-assign]
 
 
 def test_a_position_is_what_the_table_holds() -> None:

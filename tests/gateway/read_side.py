@@ -12,7 +12,7 @@ from actors.adapters.sqlalchemy_projection import SqlReadModel
 from actors.adapters.sqlalchemy_reading import SqlOrders
 from actors.adapters.sqlalchemy_rollups import SqlRollUps
 from actors.order import KIND as ORDER
-from actors.runtime.local_journal import MemoryJournal
+from actors.runtime.local_stream import MemoryStream
 from actors.runtime.projector import Projector
 from actors.runtime.rollups import RollUps
 from tests.gateway.shop import SHARDS, Shop, in_shop
@@ -25,7 +25,7 @@ class ReadSide:
         self._directory = TemporaryDirectory()
         url = f"sqlite:///{Path(self._directory.name) / 'read.db'}"
         self._model = SqlReadModel(url)
-        self._projector = Projector(ORDER, MemoryJournal(shop.store), self._model, shards=SHARDS, wall=shop.wall)
+        self._projector = Projector(ORDER, MemoryStream(shop.store), self._model, shards=SHARDS, wall=shop.wall)
         self.orders = SqlOrders(url)
         self.analytics = SqlAnalytics(url)
         self._counting = SqlRollUps(url)
