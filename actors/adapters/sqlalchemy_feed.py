@@ -92,6 +92,7 @@ class FeedWriter:
         last = min(floor + limit, position)
         newest = connection.execute(select(feed.c.at).where(feed.c.position == last)).scalar()
         if last > floor and newest is not None and newest < before:
+            connection.execute(delete(outbox).where(outbox.c.position <= last))
             connection.execute(delete(feed).where(feed.c.position <= last))
             connection.execute(update(feed_state).values(floor=last))
 
@@ -132,7 +133,7 @@ class SqlFeed:
             reached = min(position + self._limits.feed_scanned_rows_max, state.position)
             wanted = select(feed).where(feed.c.position > position, feed.c.position <= reached, *_seeing(audience))
             found = connection.execute(wanted.order_by(feed.c.position).limit(limit)).mappings()
-            rows = [_row(row) for row in found]
+            rows = [row_of(row) for row in found]
             floor = _state(connection).floor  # now: some of them may have been deleted while they were read
             if position < floor:
                 raise FeedForgotten(f"what came after {position} is kept from {floor} on")
@@ -150,7 +151,7 @@ class SqlFeed:
                 row = connection.execute(select(feed).where(feed.c.position == place)).mappings().one_or_none()
                 if row is None:  # it is not kept any more
                     break
-                rows.append(_row(row))
+                rows.append(row_of(row))
                 place = row["previous"]
         return rows[::-1][:limit]
 
@@ -172,7 +173,8 @@ def _seeing(audience: Audience) -> list[ColumnElement[bool]]:
     return [feed.c.retailer == audience.retailer] if audience.retailer else []
 
 
-def _row(row: RowMapping) -> FeedRow:
+def row_of(row: RowMapping) -> FeedRow:
+    """From the columns of `feed`, whatever others there are."""
     events: Any = row["events"]
     return FeedRow(
         row["position"],
