@@ -48,6 +48,7 @@ class Archiver:
         self._archive = archive
         self._after_ms = int(host.limits.archive_after_s * 1000)
         self._in_use: dict[Cell, int] = {}  # how many of a cell's longest quiet were in use when last looked at
+        self._next = 0  # the shard that the next sweep begins with
         self._task: asyncio.Task[None] | None = None
         self._archived = 0
         self._held_up = 0
@@ -83,12 +84,20 @@ class Archiver:
         assert self._archive is not None, "nobody sweeps without an archive"
         host = self._host
         until = host.wall() - self._after_ms
-        cells = [owned for owned in host.cells.values() if not owned.closing]
+        cells = sorted((owned for owned in host.cells.values() if not owned.closing), key=self._turn_of)
         self._in_use = {owned.cell: self._in_use.get(owned.cell, 0) for owned in cells}
-        share = max(1, host.limits.archive_batch_orders_max // max(1, len(cells)))
         self._oldest_ms = 0
-        looked = await asyncio.gather(*(self._look(owned, until, share) for owned in cells))
-        at_rest = await self._projected([one for found, _ in looked for one in found])
+        room, more = host.limits.archive_batch_orders_max, False
+        found: list[_AtRest] = []
+        for owned in cells:  # as many as there are of one cell, then the next: a round trip costs as much for one order
+            some, full = await self._look(owned, until, min(room, host.limits.archive_cell_orders_max))
+            found += some
+            more = more or full
+            room -= len(some)
+            if room <= 0:
+                more, self._next = True, owned.cell.shard + 1
+                break
+        at_rest = await self._projected(found)
         if at_rest:
             by_shard: dict[int, list[Archived]] = {}
             for one in at_rest:
@@ -96,7 +105,10 @@ class Archiver:
             await self._archive.put(by_shard)
             for one in at_rest:
                 self._let_go(one, until)
-        return any(full for _, full in looked)
+        return more
+
+    def _turn_of(self, owned: OwnedCell) -> tuple[bool, int]:
+        return owned.cell.shard < self._next, owned.cell.shard
 
     # --- choosing -----------------------------------------------------------------------------------------------------
 
