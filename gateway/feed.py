@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
+import orjson
+
 from actors.runtime.feeding import Audience, FeedForgotten, FeedReader, FeedRow, FeedState, seen
 from actors.runtime.reading import ReadModelUnavailable
 from gateway.auth import Principal
@@ -67,6 +69,7 @@ class Feed:
         self._sealer = sealer
         self._limits = limits
         self._following: Counter[str] = Counter()
+        self._frames: dict[tuple[int, str, Audience], list[bytes]] = {}
         self._tail: Tail | None = None
 
     @property
@@ -146,6 +149,26 @@ class Feed:
             raise Problem("unavailable", "The feed is not available at the moment.", retry_after_s=1) from None
         except FeedForgotten:
             raise expired() from None
+
+    # --- streaming ----------------------------------------------------------------------------------------------------
+
+    def frames(self, principal: Principal, state: FeedState, row: FeedRow, place: Place) -> list[bytes]:
+        """What a stream at `place` sends of its next row: a frame for each event, with the cursor after it as its id.
+
+        They are kept for a moment: streams of the same reader follow each other by the same rows."""
+        key = (row.position, state.identity, audience_of(principal))
+        whole = row.position != place.position + 1 or not place.taken
+        found = self._frames.get(key) if whole else None
+        if found is None:
+            found = [
+                b"id: %b\ndata: %b\n\n" % (self.cursor(state, one.place).encode(), orjson.dumps(one.event))
+                for one in told(principal, row, place)
+            ]
+            if whole:
+                if len(self._frames) >= self._limits.stream_rows_cached_max:
+                    self._frames.clear()
+                self._frames[key] = found
+        return found
 
     # --- how many -----------------------------------------------------------------------------------------------------
 

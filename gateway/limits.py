@@ -33,6 +33,7 @@ class GatewayLimits:
     streams_per_key_max: int = 100
     streams_max: int = 2_000  # per process
     stream_queue_rows_max: int = 500
+    stream_rows_cached_max: int = 1_000  # as sent, for streams of the same reader
     stream_chunk_events_max: int = 50
     stream_heartbeat_s: float = 15.0
     stream_stalled_s: float = 30.0  # a client that takes nothing for so long is disconnected

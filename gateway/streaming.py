@@ -11,12 +11,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 
-import orjson
-
 from actors.runtime.envelope import Overloaded, Unanswered
 from actors.runtime.feeding import FeedRow, FeedState
 from gateway.endpoint import Call, disconnected
-from gateway.feed import Told, audience_of, told
+from gateway.feed import audience_of
 from gateway.feed_cursor import Place
 from gateway.feed_tail import Listener, topic_of
 from gateway.problems import Problem
@@ -98,16 +96,13 @@ class EventStream:
         for row in rows:
             if row.position <= self._place.position:
                 continue
-            frames += [self._frame(one) for one in told(self._principal, row, self._place)]
+            frames += self._feed.frames(self._principal, self._state, row, self._place)
             self._place = Place(row.position)
             if len(frames) >= self._limits.stream_chunk_events_max:
                 yield b"".join(frames)
                 frames = []
         if frames:
             yield b"".join(frames)
-
-    def _frame(self, one: Told) -> bytes:
-        return b"id: %b\ndata: %b\n\n" % (self._cursor(one.place), orjson.dumps(one.event))
 
     def _cursor(self, place: Place) -> bytes:
         return self._feed.cursor(self._state, place).encode()

@@ -17,6 +17,7 @@ import uvloop
 from actors.adapters import ray_cluster
 from actors.adapters.key_file import load_keys
 from actors.adapters.sqlalchemy_analytics import SqlAnalytics
+from actors.adapters.sqlalchemy_feed import SqlFeed
 from actors.adapters.sqlalchemy_reading import SqlOrders
 from gateway import server
 from gateway.app import create
@@ -29,13 +30,14 @@ async def serve(told: dict[str, Any]) -> None:
     """Listen only once the actors can be reached: until then other gateways on the port get the connections."""
     spec = told["spec"]
     keys = load_keys(os.environ, Path(told["master_key_file"]))
-    orders, analytics = SqlOrders(spec["database"]), SqlAnalytics(spec["database"])
+    database = spec["database"]
+    orders, feed, analytics = SqlOrders(database), SqlFeed(database), SqlAnalytics(database)
     reach = Reach(spec, f"gateway-{told['number']}-{os.getpid()}")
     await reach.open()
     try:
         services = Services(
             router=reach.router, shards=spec["shards"], sealer=keys.sealer(), wall=wall, stripe=stripe_events(spec),
-            orders=orders, analytics=analytics,
+            orders=orders, feed=feed, analytics=analytics,
         )
         app = create(services)
         spare_the_collector()
@@ -43,6 +45,7 @@ async def serve(told: dict[str, Any]) -> None:
     finally:
         await reach.close()
         orders.close()
+        feed.close()
         analytics.close()
 
 

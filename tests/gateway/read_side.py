@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from actors.adapters.sqlalchemy_analytics import SqlAnalytics
+from actors.adapters.sqlalchemy_feed import SqlFeed
 from actors.adapters.sqlalchemy_projection import SqlReadModel
 from actors.adapters.sqlalchemy_reading import SqlOrders
 from actors.adapters.sqlalchemy_rollups import SqlRollUps
@@ -24,13 +25,14 @@ class ReadSide:
     def __init__(self, shop: Shop) -> None:
         self._directory = TemporaryDirectory()
         url = f"sqlite:///{Path(self._directory.name) / 'read.db'}"
-        self._model = SqlReadModel(url)
-        self._projector = Projector(ORDER, MemoryStream(shop.store), self._model, shards=SHARDS, wall=shop.wall)
+        self.model = SqlReadModel(url)
+        self._projector = Projector(ORDER, MemoryStream(shop.store), self.model, shards=SHARDS, wall=shop.wall)
         self.orders = SqlOrders(url)
         self.analytics = SqlAnalytics(url)
+        self.feed = SqlFeed(url)
         self._counting = SqlRollUps(url)
         self._rollups = RollUps(ORDER, self._counting, wall=shop.wall)
-        shop.serve(orders=self.orders, analytics=self.analytics)
+        shop.serve(orders=self.orders, analytics=self.analytics, feed=self.feed)
 
     async def open(self) -> None:
         await self._projector.prepare()
@@ -50,8 +52,9 @@ class ReadSide:
     def close(self) -> None:
         self.orders.close()
         self.analytics.close()
+        self.feed.close()
         self._counting.close()
-        self._model.close()
+        self.model.close()
         self._directory.cleanup()
 
 

@@ -105,7 +105,7 @@ def test_erased_customers_are_shown_as_such() -> None:
         await side.follow()
         (listed,) = (await ok(shop.acme.get("/v1/orders")))["data"]
         assert listed["customer"]["email"] == "ann@example.com"
-        (kept,) = side._model.kept([order["id"]])
+        (kept,) = side.model.kept([order["id"]])
         assert b"ann@example.com" not in kept.snapshot and kept.data_key
 
     with_read_side(story)
