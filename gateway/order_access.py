@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import NamedTuple
 
 import orjson
@@ -19,15 +20,22 @@ ANY_VERSION = 0
 NO_VERSION = -1
 
 
-class Found(NamedTuple):
-    """An order that the caller may see: the actor's view and the reply that carried it."""
+class Found:
+    """An order that the caller may see, and the reply that carried it."""
 
-    view: View
-    reply: Reply
+    def __init__(self, order: str, reply: Reply) -> None:
+        self.order = order
+        self.reply = reply
+
+    @cached_property
+    def view(self) -> View:
+        """The actor's view. Who only shows the order does without (`views.order_body`)."""
+        view: View = orjson.loads(self.reply.body)
+        return view
 
     @property
     def address(self) -> Address:
-        return Address("order", self.view["id"])
+        return Address("order", self.order)
 
 
 async def order_for(call: Call) -> Found:
@@ -39,6 +47,7 @@ async def order_for(call: Call) -> Found:
 class FoundTask(NamedTuple):
     """A task that the caller may see, and the order that it is a part of."""
 
+    order: str
     view: View
     reply: Reply
     consignment: View
@@ -52,7 +61,7 @@ async def task_for(call: Call) -> FoundTask:
     principal = call.principal
     if consignment is None or (principal.role == "supplier" and consignment["supplier"] != principal.name):
         raise Problem("not_found")
-    return FoundTask(found.view, found.reply, consignment)
+    return FoundTask(found.order, found.view, found.reply, consignment)
 
 
 async def _visible(call: Call, order: str) -> Found:
@@ -61,10 +70,9 @@ async def _visible(call: Call, order: str) -> Found:
     reply = await call.gateway.router.read(Address("order", order))
     if reply.status is Status.ABSENT:
         raise Problem("not_found")
-    view: View = orjson.loads(checked(reply).body)
-    if not sees(call.principal, view):
+    if not sees(call.principal, order, checked(reply).body):
         raise Problem("not_found")
-    return Found(view, reply)
+    return Found(order, reply)
 
 
 async def told(call: Call, found: Found | FoundTask, command: Command) -> Found:
@@ -77,7 +85,7 @@ async def told(call: Call, found: Found | FoundTask, command: Command) -> Found:
         # An answer may get lost on its way here; sent again, the command must not find its own effect stale.
         own_id = own_id._replace(command_id=call.gateway.services.random(16).hex())
     reply = await call.gateway.router.ask(
-        Address("order", found.view["id"]),
+        Address("order", found.order),
         command,
         command_id=own_id.command_id,
         digest=own_id.digest,
@@ -85,7 +93,7 @@ async def told(call: Call, found: Found | FoundTask, command: Command) -> Found:
     )
     if not known:
         reply = reply._replace(replayed=False)
-    return Found(orjson.loads(checked(reply).body), reply)
+    return Found(found.order, checked(reply))
 
 
 def _expected_version(call: Call, version: int) -> int:

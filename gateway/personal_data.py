@@ -15,12 +15,14 @@ SEARCH_WORDS_MAX = 10
 
 
 class SealedCustomer(NamedTuple):
-    """What an order stores of its customer."""
+    """What an order stores of its customer, and what of it is shown: the fields `customer` and `shipping_address` as
+    JSON."""
 
     sealed: str
     wrapped_key: str
     email_digest: str
     search_digests: tuple[str, ...]
+    shown: bytes
 
 
 def seal_customer(sealer: Sealer, order: str, retailer: str, request: OrderRequest) -> SealedCustomer:
@@ -28,17 +30,18 @@ def seal_customer(sealer: Sealer, order: str, retailer: str, request: OrderReque
     found again: of the e-mail for erasure and search, of each word of the name for search. All of them are the
     retailer's own, so that nobody can tell whether two retailers have the same customer."""
     customer = request.customer
-    plain = b'{"customer":%s,"shipping_address":%s}' % (
-        orjson.dumps(present(customer)),
-        orjson.dumps(present(request.shipping_address)),
+    shown = b'"customer":%b,"shipping_address":%b' % (
+        orjson.dumps(_present(customer)),
+        orjson.dumps(_present(request.shipping_address)),
     )
-    sealed, wrapped_key = sealer.seal(order, plain)
+    sealed, wrapped_key = sealer.seal(order, b"{%b}" % shown)
     words = dict.fromkeys(word.lower() for word in WORDS.findall(customer.name))
     return SealedCustomer(
         sealed,
         wrapped_key,
         email_digest(sealer, retailer, customer.email),
         tuple(sealer.keyed_digest("name-word", f"{retailer}\0{word}") for word in list(words)[:SEARCH_WORDS_MAX]),
+        shown,
     )
 
 
@@ -47,7 +50,7 @@ def email_digest(sealer: Sealer, retailer: str, email: str) -> str:
     return sealer.keyed_digest("email", f"{retailer}\0{email.strip().lower()}")
 
 
-def present(model: Any) -> dict[str, Any]:
+def _present(model: Any) -> dict[str, Any]:
     """The fields that were given."""
     return {key: value for key, value in model.__dict__.items() if value is not None}
 
@@ -59,6 +62,17 @@ def unseal_customer(sealer: Sealer, order: str, sealed: str, wrapped_key: str) -
     except CannotUnseal:
         return {"customer": None, "shipping_address": None}
     return plain
+
+
+ERASED = b'"customer":null,"shipping_address":null'
+
+
+def shown_personal(sealer: Sealer, order: str, sealed: str, wrapped_key: str) -> bytes:
+    """The fields `customer` and `shipping_address` as JSON (see `unseal_customer`)."""
+    try:
+        return sealer.unseal(order, sealed, wrapped_key)[1:-1]
+    except CannotUnseal:
+        return ERASED
 
 
 def unseal_text(sealer: Sealer, order: str, sealed: str, wrapped_key: str) -> str | None:

@@ -5,19 +5,16 @@ from __future__ import annotations
 from typing import NamedTuple
 from zlib import crc32
 
-import orjson
-
 from actors.runtime.envelope import Read, Reply, Status
 from actors.runtime.ports import Guard
 from gateway.auth import Principal
 from gateway.catalogue import resolve
 from gateway.context import Gateway
 from gateway.idempotency import placing_key
-from gateway.personal_data import present, seal_customer
+from gateway.personal_data import SealedCustomer, seal_customer
 from gateway.problems import FieldError, Problem
 from gateway.replies import checked
 from gateway.schemas.orders import OrderRequest
-from gateway.views import View
 from models.decision import Address
 from models.identity import order_id
 from models.money import is_currency
@@ -27,12 +24,12 @@ NOT_OF_THE_ORDER = {"idempotency_key": True}
 
 
 class Placed(NamedTuple):
-    """A durable order: its actor's view, the reply that carried it, and the personal data where they are at hand."""
+    """A durable order, the reply that carried it, and the personal data as JSON where they are at hand."""
 
-    view: View
+    order: str
     reply: Reply
     replayed: bool
-    personal: View | None
+    personal: bytes = b""
 
 
 async def place(
@@ -63,14 +60,14 @@ async def place(
         guard = Guard(home.guard, f"{order} {digest}", gateway.limits.placing_key_ttl_ms)
     else:
         order = order_id(crc32(random[10:]) % services.shards, services.wall(), random[:10])
-    command, data_key = await _command(gateway, retailer, request, order, began)
-    reply = await gateway.router.ask(Address("order", order), command, guard=guard, data_key=data_key, watch=wait_s)
+    command, customer = await _command(gateway, retailer, request, order, began)
+    reply = await gateway.router.ask(
+        Address("order", order), command, guard=guard, data_key=customer.wrapped_key, watch=wait_s
+    )
     if reply.status is Status.DUPLICATE:
         assert guard is not None
         return await _replayed(gateway, reply, guard, wait_s)
-    checked(reply)
-    personal = {"customer": present(request.customer), "shipping_address": present(request.shipping_address)}
-    return Placed(orjson.loads(reply.body), reply, replayed=False, personal=personal)
+    return Placed(order, checked(reply), replayed=False, personal=customer.shown)
 
 
 def canonical(request: OrderRequest) -> str:
@@ -80,7 +77,7 @@ def canonical(request: OrderRequest) -> str:
 
 async def _command(
     gateway: Gateway, retailer: str, request: OrderRequest, order: str, began: float
-) -> tuple[PlaceOrder, str]:
+) -> tuple[PlaceOrder, SealedCustomer]:
     terms = await resolve(gateway.views, retailer, request.currency, request.lines, began)
     customer = seal_customer(gateway.sealer, order, retailer, request)
     command = PlaceOrder(
@@ -97,7 +94,7 @@ async def _command(
         email_digest=customer.email_digest,
         search_digests=customer.search_digests,
     )
-    return command, customer.wrapped_key
+    return command, customer
 
 
 async def _replayed(gateway: Gateway, duplicate: Reply, guard: Guard, wait_s: float | None) -> Placed:
@@ -111,6 +108,5 @@ async def _replayed(gateway: Gateway, duplicate: Reply, guard: Guard, wait_s: fl
         reply = await gateway.router.read(address)
     else:
         reply = await gateway.router.ask(address, Read(), watch=wait_s)
-    checked(reply)
     # Our own first try may have come back as a duplicate (its answer was lost on the way): that is no replay.
-    return Placed(orjson.loads(reply.body), reply, replayed=order != own, personal=None)
+    return Placed(order, checked(reply), replayed=order != own)

@@ -8,13 +8,16 @@ import orjson
 
 from actors.runtime.envelope import Reply
 from gateway.auth import Principal
-from gateway.personal_data import unseal_customer, unseal_text
+from gateway.personal_data import shown_personal, unseal_customer, unseal_text
 from models.sealing import Sealer
 
 View = dict[str, Any]
 
-PRIVATE = ("sealed", "email_digest", "search_digests", "messages")
-"""Fields of the actor's view that are nobody's outside."""
+PRIVATE = ("messages", "sealed", "email_digest", "search_digests")
+"""Fields of the actor's view that are nobody's outside. They are its last ones."""
+PRIVATE_BEGINS = b',"messages":['
+UNDISPUTED = b',"disputes":[]'
+"""Quotation marks within a text are escaped in JSON, so these can only be where the view has them itself."""
 
 OWN_ORDER = ("id", "status", "currency", "created_at", "updated_at")
 OWN_CONSIGNMENT = (
@@ -34,13 +37,13 @@ OWN_DISPUTE = ("id", "status", "opened_by", "reason", "outcome", "evidence_due_a
 TASK_LINE = ("id", "product", "sku", "quantity")
 
 
-def sees(principal: Principal, view: View) -> bool:
+def sees(principal: Principal, order: str, body: bytes) -> bool:
     """May this principal know that the order exists? Ops all, retailers their own, suppliers those they take part in
-    once they have been asked."""
+    once they have been asked. `body` is the actor's view as JSON."""
     if principal.role == "retailer":
-        return bool(view["retailer"] == principal.name)
+        return body.startswith(b'{"id":"%b","retailer":"%b",' % (order.encode(), principal.name.encode()))
     if principal.role == "supplier":
-        return any(_is_task_of(principal.name, consignment) for consignment in view["consignments"])
+        return any(_is_task_of(principal.name, consignment) for consignment in orjson.loads(body)["consignments"])
     return principal.role == "ops"
 
 
@@ -48,11 +51,9 @@ def _is_task_of(supplier: str, consignment: View) -> bool:
     return consignment["supplier"] == supplier and consignment["task_status"] is not None
 
 
-def shown_order(sealer: Sealer, principal: Principal, view: View, reply: Reply, personal: View | None = None) -> View:
-    """The order for this principal, who may see it. `personal` is `{customer, shipping_address}` where the caller has
-    them in the clear already. `view` is used up."""
-    if personal is None:
-        personal = unseal_customer(sealer, view["id"], view["sealed"], reply.data_key)
+def shown_order(sealer: Sealer, principal: Principal, view: View, reply: Reply) -> View:
+    """The order for this principal, who may see it. `view` is used up."""
+    personal = unseal_customer(sealer, view["id"], view["sealed"], reply.data_key)
     if principal.role == "supplier":
         return _own_order(sealer, principal, view, reply, personal)
     for field in PRIVATE:
@@ -64,9 +65,21 @@ def shown_order(sealer: Sealer, principal: Principal, view: View, reply: Reply, 
     return view
 
 
-def order_body(sealer: Sealer, principal: Principal, view: View, reply: Reply, personal: View | None = None) -> bytes:
-    """`shown_order` as JSON."""
-    return orjson.dumps(shown_order(sealer, principal, view, reply, personal))
+def order_body(sealer: Sealer, principal: Principal, order: str, reply: Reply, personal: bytes = b"") -> bytes:
+    """`shown_order` as JSON. `personal` are the fields `customer` and `shipping_address` as JSON, where the caller has
+    them in the clear already.
+
+    An order is shown to its retailer as the actor's JSON shows it, but for the end of it; so it is cut and pasted
+    where possible: parsing and encoding it anew was a seventh of what a placed order cost the gateway.
+    """
+    body = reply.body
+    end = body.rfind(PRIVATE_BEGINS)
+    if principal.role == "supplier" or end < 0 or UNDISPUTED not in body:
+        return orjson.dumps(shown_order(sealer, principal, orjson.loads(body), reply))
+    if not personal:
+        private = orjson.loads(b"{" + body[end + 1 :])
+        personal = shown_personal(sealer, order, private["sealed"], reply.data_key)
+    return b'%b,%b,"version":%d}' % (body[:end], personal, reply.version)
 
 
 def _own_order(sealer: Sealer, principal: Principal, view: View, reply: Reply, personal: View) -> View:

@@ -121,7 +121,7 @@ async def _tell_part(call: Call, collection: str, command_of: Callable[[str], Co
 async def request_return(call: Call) -> Answer:
     """Ask to send goods back. All lines of a return belong to one consignment."""
     found = await order_for(call)
-    return_id = inner_id("ret", found.view["id"], minted_part(call, "return"))
+    return_id = inner_id("ret", found.order, minted_part(call, "return"))
     command = RequestReturn(
         by=call.principal.by, return_id=return_id, lines=quantities(call.body.lines), reason=call.body.reason
     )
@@ -196,7 +196,7 @@ async def receive_return(call: Call) -> Answer:
 async def open_dispute(call: Call) -> Answer:
     """Dispute an amount, or all that remains. Retailer and supplier give evidence within a week; ops resolve it."""
     found = await order_for(call)
-    dispute = inner_id("dsp", found.view["id"], minted_part(call, "dispute"))
+    dispute = inner_id("dsp", found.order, minted_part(call, "dispute"))
     command = OpenDispute(
         by=call.principal.by,
         dispute=dispute,
@@ -221,7 +221,7 @@ async def add_evidence(call: Call) -> Answer:
     """Give evidence. It is sealed like all personal data."""
     found = await order_for(call)
     dispute = _part_id(call, found, "disputes")
-    order = found.view["id"]
+    order = found.order
     command = AddEvidence(
         by=call.principal.by,
         dispute=dispute,
@@ -248,7 +248,7 @@ async def resolve_dispute(call: Call) -> Answer:
         by=call.principal.by,
         dispute=dispute,
         outcome=call.body.outcome,
-        refund=inner_id("rfd", found.view["id"], minted_part(call, f"resolve {dispute}")),
+        refund=inner_id("rfd", found.order, minted_part(call, f"resolve {dispute}")),
         refund_amount=call.body.refund_amount or 0,
     )
     return _part_answer(call, 200, await told(call, found, command), "disputes", dispute)
@@ -269,7 +269,7 @@ async def resolve_dispute(call: Call) -> Answer:
 async def post_message(call: Call) -> Answer:
     """Write to the suppliers, the retailer or ops of an order."""
     found = await order_for(call)
-    order = found.view["id"]
+    order = found.order
     message = inner_id("msg", order, minted_part(call, "message"))
     command = PostMessage(
         by=call.principal.by,

@@ -16,7 +16,7 @@ from gateway.placing import place
 from gateway.problems import Problem
 from gateway.schemas.order_views import BatchResult
 from gateway.schemas.orders import BatchOrderRequest
-from gateway.views import shown_order
+from gateway.views import order_body
 
 routes = Routes("Orders")
 
@@ -119,8 +119,8 @@ async def _result(call: Call, index: int, line: _Line) -> bytes:
             wait_s=None,
             began=time.monotonic(),
         )
-        order = shown_order(gateway.sealer, call.principal, placed.view, placed.reply, placed.personal)
-        return orjson.dumps({"index": index, "status": 202, "order": order}) + b"\n"
     except Exception as error:
         problem = problem_of(error)
         return orjson.dumps({"index": index, "status": problem.status, "problem": problem.document()}) + b"\n"
+    order = order_body(gateway.sealer, call.principal, placed.order, placed.reply, placed.personal)
+    return b'{"index":%d,"status":202,"order":%b}\n' % (index, order)

@@ -132,7 +132,7 @@ async def stream_order(call: Call) -> Streamed:
 
     Frames and resuming are as for `/v1/stream`.
     """
-    order = (await order_for(call)).view["id"]
+    order = (await order_for(call)).order
     return await _stream(call, "", order)
 
 

@@ -24,7 +24,7 @@ PREVIEW = Parameter(
 
 
 def order_answer(call: Call, status: int, found: Found) -> Answer:
-    body = order_body(call.gateway.sealer, call.principal, found.view, found.reply)
+    body = order_body(call.gateway.sealer, call.principal, found.order, found.reply)
     return Answer(status, body, (etag(found.reply.version), *replay_headers(found.reply)))
 
 
@@ -108,7 +108,7 @@ async def refund_order(call: Call) -> Answer:
     if _previews(call):
         reply = await call.gateway.router.ask(found.address, PreviewRefund(by=by, amount=amount, lines=lines))
         return Answer(200, checked(reply).body)
-    refund = inner_id("rfd", found.view["id"], minted_part(call, "refund"))
+    refund = inner_id("rfd", found.order, minted_part(call, "refund"))
     command = RefundOrder(by=by, refund=refund, amount=amount, lines=lines, reason=request.reason)
     return part_answer(201, await told(call, found, command), "refunds", refund)
 

@@ -56,12 +56,12 @@ async def place_order(call: Call) -> Answer:
     gateway = call.gateway
     wait_s = prefer_wait_s(call, gateway.limits)
     placed = await place(gateway, call.principal, call.body, key=key_of(call), wait_s=wait_s, began=call.began)
-    headers: list[Header] = [(b"location", b"/v1/orders/" + placed.view["id"].encode()), etag(placed.reply.version)]
+    headers: list[Header] = [(b"location", b"/v1/orders/" + placed.order.encode()), etag(placed.reply.version)]
     if placed.replayed:
         headers.append(REPLAYED)
     if wait_s is not None:
         headers.append((b"preference-applied", b"wait=%d" % wait_s))
-    body = order_body(gateway.sealer, call.principal, placed.view, placed.reply, placed.personal)
+    body = order_body(gateway.sealer, call.principal, placed.order, placed.reply, placed.personal)
     return Answer(202, body, headers)
 
 
@@ -79,9 +79,9 @@ async def get_order(call: Call) -> Answer:
 
     A retailer sees its own orders, a supplier the part that is its task, ops everything; what one may not see is 404.
     """
-    view, reply = await order_for(call)
-    tag = etag(reply.version)
+    found = await order_for(call)
+    tag = etag(found.reply.version)
     wanted = call.headers.get(b"if-none-match")
     if wanted is not None and (wanted == b"*" or tag[1] in [part.strip() for part in wanted.split(b",")]):
         return Answer(304, b"", (tag,))
-    return Answer(200, order_body(call.gateway.sealer, call.principal, view, reply), (tag,))
+    return Answer(200, order_body(call.gateway.sealer, call.principal, found.order, found.reply), (tag,))

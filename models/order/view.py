@@ -1,7 +1,8 @@
 """The order as readers see it, in plain dicts: `GET /v1/orders/{id}` of the API contract.
 
-The gateway takes `sealed`, `email_digest`, `search_digests` and `messages` out, puts `customer` and
-`shipping_address` in after unsealing, and shows suppliers their own part only.
+The gateway takes `messages`, `sealed`, `email_digest` and `search_digests` out, puts `customer` and
+`shipping_address` in after unsealing, and shows suppliers their own part only. What it takes out comes last, and who
+may see the order comes first, so that it need not parse the rest of an order to show it.
 """
 
 from __future__ import annotations
@@ -76,10 +77,6 @@ def view(order: Order) -> dict[str, Any] | None:
         "refunds": [_refund(order, refund) for refund in order.refunds],
         "returns": [_return(order, found) for found in order.returns],
         "disputes": [_dispute(dispute) for dispute in order.disputes],
-        "messages": [
-            {"id": sent.id, "at": rfc3339(sent.at), "from": sent.by, "to": sent.to, "sealed": sent.sealed}
-            for sent in order.messages
-        ],
         "metadata": order.metadata,
         "allow_partial": order.allow_partial,
         "timeline": [
@@ -91,6 +88,10 @@ def view(order: Order) -> dict[str, Any] | None:
         "attention": _attention(order),
         "created_at": rfc3339(order.created_at),
         "updated_at": rfc3339(order.updated_at),
+        "messages": [
+            {"id": sent.id, "at": rfc3339(sent.at), "from": sent.by, "to": sent.to, "sealed": sent.sealed}
+            for sent in order.messages
+        ],
         "sealed": order.sealed,
         "email_digest": order.email_digest,
         "search_digests": order.search_digests,
