@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from actors.adapters.sqlalchemy_archive import SqlArchive
 from actors.adapters.sqlalchemy_projection import SqlReadModel
 from actors.adapters.sqlalchemy_rollups import SqlRollUps
 from actors.kinds import KINDS
+from actors.runtime.archive_stream import ArchiveStream
 from actors.runtime.projector import Projector
 from actors.runtime.rollups import RollUps
 from models.decision import Millis
@@ -40,7 +42,8 @@ async def open_projector(spec: Mapping[str, Any]) -> ReadSide:
     """The database may be away for now: they wait for that themselves."""
     log_to_file(spec, "projector")
     model, orders = SqlReadModel(spec["database"]), KINDS["order"]
-    projector = Projector(orders, await open_stream(spec), model, shards=spec["shards"], wall=wall)
+    stream = ArchiveStream(await open_stream(spec), SqlArchive(spec["archive"]))
+    projector = Projector(orders, stream, model, shards=spec["shards"], wall=wall)
     rollups = RollUps(orders, SqlRollUps(spec["database"]), wall=wall)
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)  # folding makes many small records and no cycles: a fifth of the time went there
