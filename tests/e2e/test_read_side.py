@@ -18,6 +18,7 @@ from tests.e2e.system import System
 
 KILLS = 4
 ORDERS_BETWEEN = 5
+OF_A_REBUILD = ("generation", "sequence", "fed_at")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def projector(system: System, within_s: float = 60.0) -> psutil.Process:
 def rows(data: Path) -> dict[str, list[Any]]:
     """All rows, without what tells one rebuild from another."""
     with closing(sqlite3.connect(f"file:{data / 'read.db'}?mode=ro", uri=True)) as database:
-        columns = [row[1] for row in database.execute("PRAGMA table_info(orders)") if row[1] != "generation"]
+        columns = [row[1] for row in database.execute("PRAGMA table_info(orders)") if row[1] not in OF_A_REBUILD]
         return {
             "orders": sorted(database.execute(f"SELECT {', '.join(columns)} FROM orders")),
             "terms": sorted(database.execute("SELECT * FROM terms")),
