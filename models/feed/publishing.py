@@ -54,19 +54,14 @@ def _task(name: str, event: Event, number: int, **more: Any) -> Entry:
     return (name, event.at, {"consignment": number, **more}, OWNER | 1 << number)
 
 
-def _knows(order: Order, consignment: Consignment) -> bool:
-    """Has the consignment's supplier been told of it? One that was cancelled may have been so before."""
-    if consignment.status != "cancelled":
-        return task_status(consignment) is not None
-    if consignment.accept_by or consignment.shares:
-        return True
-    detail = f"consignment {consignment.number}"
-    return any(moment[1] == "accepted" and moment[3] == detail for moment in order.timeline)
+def _knows(consignment: Consignment) -> bool:
+    """Has the consignment's supplier been asked?"""
+    return task_status(consignment) is not None
 
 
 def _suppliers(order: Order) -> int:
     """The mask of all suppliers that know of the order."""
-    return sum(1 << consignment.number for consignment in order.consignments if _knows(order, consignment))
+    return sum(1 << consignment.number for consignment in order.consignments if _knows(consignment))
 
 
 @_tells(m.OrderPlaced)
@@ -152,7 +147,7 @@ def _delivered(before: Order, event: m.ConsignmentDelivered, after: Order) -> Se
 @_tells(m.OrderCancelled)
 def _cancelled(before: Order, event: m.OrderCancelled, after: Order) -> Sequence[Entry]:
     """Of what a supplier never knew, it is not told that it is off either."""
-    told = [number for number in event.consignments if _knows(before, before.consignments[number - 1])]
+    told = [number for number in event.consignments if _knows(before.consignments[number - 1])]
     withdrawn = [_task("task.withdrawn", event, number, cancellation_fee=0) for number in told]
     data: Data = {"cancel_reason": event.reason}
     if not live(after):
@@ -302,7 +297,7 @@ def _message(before: Order, event: m.MessagePosted, _after: Order) -> Sequence[E
 
 def _own(order: Order, by: str) -> int:
     """The mask of the supplier by whom something was said, if it was one."""
-    return sum(1 << c.number for c in order.consignments if by == f"supplier:{c.supplier}" and _knows(order, c))
+    return sum(1 << c.number for c in order.consignments if by == f"supplier:{c.supplier}" and _knows(c))
 
 
 def _role(by: str) -> str:

@@ -20,6 +20,7 @@ from models.order.state import (
     Payment,
     Refund,
     Return,
+    task_status,
 )
 from models.order.tables import CONSIGNMENT, DISPUTE, PAYMENT, REFUND, RETURN
 from models.record import changed
@@ -226,14 +227,15 @@ def _rejected(order: Order, event: m.ConsignmentRejected) -> Fields:
 @_folds(m.OrderCancelled, "cancelled", detail=lambda e: f"{e.reason}: {e.note}" if e.note else e.reason)
 def _cancelled(order: Order, event: m.OrderCancelled) -> Fields:
     consignments = tuple(
-        changed(c, status=CONSIGNMENT[c.status]["cancel"], ended=event.reason) if c.number in event.consignments else c
+        changed(c, status=CONSIGNMENT[c.status]["cancel"], ended=event.reason, unasked=task_status(c) is None)
+        if c.number in event.consignments
+        else c
         for c in order.consignments
     )
-    ended = not any(c.live for c in consignments)
     return {
         "consignments": consignments,
         "payment": _released_if_ended(order.payment, consignments),
-        "cancel_reason": event.reason if ended else "",
+        "cancel_reason": "" if any(c.live for c in consignments) else event.reason,
     }
 
 

@@ -67,6 +67,7 @@ class Consignment:
               order of `parties`; empty before the capture.
     taking:   it is part of a capture that is under way.
     ended:    the cancel reason with which it ended, or will end if the supplier accepts its cancellation.
+    unasked:  it was cancelled before its supplier was asked, which never gets to know of it.
     """
 
     number: int
@@ -89,6 +90,7 @@ class Consignment:
     transfers: tuple[PaidOut, ...] = ()
     ended: str = ""
     cancellation_refused: bool = False
+    unasked: bool = False
     tracking: Tracking | None = None
 
     @property
@@ -296,9 +298,9 @@ def units_returning(order: Order, line_id: str) -> int:
 
 
 def task_status(consignment: Consignment) -> str | None:
-    """The supplier's word for its consignment; None before it has been offered: what the supplier's actor has not
-    counted yet, the supplier does not see."""
-    if consignment.status == "offered" and not consignment.accept_by:
+    """The supplier's word for its consignment; None before it has been offered, and for ever if it never was: what the
+    supplier's actor has not counted yet, the supplier does not see, and neither the customer's name and address."""
+    if consignment.unasked or (consignment.status == "offered" and not consignment.accept_by):
         return None
     return TASK.get(consignment.status)
 

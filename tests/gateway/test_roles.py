@@ -10,7 +10,8 @@ import pytest
 from gateway.app import endpoints
 from gateway.auth import EVERYONE
 from gateway.endpoint import Endpoint
-from tests.gateway.shop import Shop, in_shop, ok, order_of, refused
+from tests.gateway.read_side import ReadSide, with_read_side
+from tests.gateway.shop import ORDER, Shop, in_shop, ok, order_of, refused
 
 WITH_KEY = [endpoint for endpoint in endpoints() if endpoint.roles]
 KEYS = {"ops": "ops-olga", "retailer": "retailer-acme", "supplier": "supplier-north"}
@@ -197,3 +198,21 @@ def test_a_key_made_elsewhere_opens_at_once() -> None:
         await refused(old_gateway.get(path, headers={"authorization": f"Bearer {made['key']}"}), 404, "not_found")
 
     in_shop(story, stocked=False)
+
+
+def test_a_supplier_never_hears_of_what_it_was_not_asked_for() -> None:
+    """An order that was declined is no task of anybody's, and its customer nobody's business."""
+
+    async def story(shop: Shop, side: ReadSide) -> None:
+        declined = await shop.placed({**ORDER, "payment_method": "pm_card_chargeDeclined"})
+        assert declined["cancel_reason"] == "payment_declined"
+        await side.follow()
+        (consignment,) = declined["consignments"]
+        assert consignment["task_status"] is None
+        for path in (f"/v1/orders/{declined['id']}", f"/v1/tasks/{consignment['task']}"):
+            await refused(shop.north.get(path), 404, "not_found")
+        for path in ("/v1/orders", "/v1/tasks", "/v1/events"):
+            assert (await ok(shop.north.get(path)))["data"] == []
+        assert (await ok(shop.acme.get(f"/v1/orders/{declined['id']}")))["status"] == "cancelled"
+
+    with_read_side(story)
