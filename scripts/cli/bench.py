@@ -21,6 +21,7 @@ NAMES = {
     "router": "to an actor and back",
     "journal": "commits of a busy host",
     "projector": "CPU of the read side",
+    "read_side": "lists, searches, reports and exports, of 1,000 orders up to as many as said",
     "gateway": "CPU of a gateway whose actors answer at once",
     "payments": "CPU of each Payments adapter",
     "sandbox": "the Stripe-compatible sandbox",

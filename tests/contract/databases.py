@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import secrets
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,49 +10,19 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from scripts.bench.postgresql import NotInstalled, postgresql
+
 NAMES = ["sqlite", "postgresql"]
-
-
-def server_programs() -> Path | None:
-    """Where this machine keeps PostgreSQL's server, or None."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if found:
-        return found[-1].parent
-    on_path = shutil.which("initdb")
-    return Path(on_path).parent if on_path else None
-
-
-def _unprivileged() -> dict[str, int]:
-    """PostgreSQL refuses to run as root: whom to run it as instead."""
-    if os.getuid():
-        return {}
-    account = pwd.getpwnam("postgres")
-    return {"user": account.pw_uid, "group": account.pw_gid}
 
 
 @contextmanager
 def postgres() -> Iterator[str]:
-    """A server on a socket of its own, without a port; its URL with a place for the database's name."""
-    programs = server_programs()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed here")
-    who = _unprivileged()
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        if who:
-            os.chown(directory, who["user"], who["group"])
-
-        def run(*command: str | Path) -> None:
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=directory, **who)
-
-        data = directory / "data"
-        run(programs / "initdb", "-D", data, "-U", "dray", "-A", "trust", "-N")
-        settings = f"-c listen_addresses='' -c unix_socket_directories={directory} -c fsync=off"
-        run(programs / "pg_ctl", "-D", data, "-w", "-l", directory / "log", "-o", settings, "start")
-        try:
-            yield f"postgresql://dray@/{{}}?host={directory}"
-        finally:
-            run(programs / "pg_ctl", "-D", data, "-m", "immediate", "stop")
+    """A server; its URL with a place for the database's name."""
+    try:
+        with postgresql("fsync=off") as server:
+            yield server.url
+    except NotInstalled as error:
+        pytest.skip(str(error))
 
 
 @contextmanager
