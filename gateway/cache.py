@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -46,10 +46,11 @@ class ViewCache:
         self._seen: dict[Address, Seen] = {}
         self._reading: dict[Address, _Reading] = {}
         self.clock = clock
+        self.forgotten = 0  # how often something was
 
     async def views(self, addresses: Iterable[Address], since: float = 0.0) -> dict[Address, dict[str, Any] | None]:
         """The views by address, none older than the bound, and none read before `since`."""
-        oldest = max(since, self.clock() - self._age_s_max)
+        oldest = max(since, self.oldest)
         views: dict[Address, dict[str, Any] | None] = {}
         missing: list[Address] = []
         seen = self._seen
@@ -64,6 +65,27 @@ class ViewCache:
                 # Shielded: the read outlives a request that is given up, since others may wait for it.
                 views[address] = (await asyncio.shield(reading.views))[address]
         return views
+
+    def read_at(self, views: Mapping[Address, dict[str, Any] | None]) -> float:
+        """When the oldest of these views, which this cache has given, was read; minus infinity if one of them is not
+        remembered any more, or has been read anew."""
+        at = self.clock()
+        for address, view in views.items():
+            seen = self._seen.get(address)
+            if seen is None or seen.view is not view:
+                return float("-inf")
+            at = min(at, seen.at)
+        return at
+
+    @property
+    def oldest(self) -> float:
+        """What was read before this is not used any more."""
+        return self.clock() - self._age_s_max
+
+    @property
+    def middle(self) -> float:
+        """What was read before this has lived for half its time."""
+        return self.clock() - self._age_s_max / 2
 
     def _readings(self, missing: Iterable[Address], oldest: float) -> dict[Address, _Reading]:
         """The reads that will bring `missing`: those under way that are recent enough, and one for all the others."""
@@ -96,12 +118,13 @@ class ViewCache:
 
     def forget(self, address: Address) -> None:
         """This process has just changed the actor: read it anew."""
+        self.forgotten += 1
         self._seen.pop(address, None)
         self._reading.pop(address, None)
 
     def _remember(self, address: Address, seen: Seen) -> None:
         if len(self._seen) >= self._views_max:
-            oldest = self.clock() - self._age_s_max
+            oldest = self.oldest
             self._seen = {key: value for key, value in self._seen.items() if value.at >= oldest}
             if len(self._seen) >= self._views_max:
                 self._seen.clear()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.cache import ViewCache
 from gateway.problems import FieldError, Problem
@@ -17,6 +17,7 @@ from models.adoption import adoption_id
 from models.decision import Address
 from models.order.messages import LineTerms
 from models.product import AMOUNT_MAX
+from models.record import changed
 
 Views = dict[Address, dict[str, Any] | None]
 
@@ -30,41 +31,136 @@ class Terms:
     fees_bps: dict[str, int]
 
 
-async def resolve(cache: ViewCache, retailer: str, currency: str, lines: Sequence[LineRequest], began: float) -> Terms:
-    """The terms of `lines`. Raises Problem (`unknown_product`, `not_adopted`, `wrong_currency`, `amount_too_large`).
+class Offered(NamedTuple):
+    """What one product comes to for one retailer, worked out from views of which the oldest was read at `at`.
 
-    Two rounds of reading at most, each one batch: adoptions and products, then the parties they name; none at all
-    while the cache is warm. What would be refused is read again first (`began`: when the request did).
+    line: as an order freezes it, at the price that the adoption or the offer names.
     """
-    try:
-        return await _resolve(cache, retailer, currency, lines, 0.0)
-    except Problem as problem:
-        if problem.code in ("unavailable", "amount_too_large"):
-            raise
-    return await _resolve(cache, retailer, currency, lines, began)
+
+    at: float
+    currency: str
+    line: LineTerms
+    accounts: dict[str, str]
+    fees_bps: dict[str, int]
 
 
-async def _resolve(cache: ViewCache, retailer: str, currency: str, lines: Sequence[LineRequest], since: float) -> Terms:
-    wanted = [Address("retailer", retailer)]
-    for line in lines:
-        wanted += (Address("adoption", adoption_id(retailer, line.product)), Address("product", line.product))
-    views = await cache.views(wanted, since)
-    errors: list[FieldError] = []
+class Catalogue:
+    """Resolves lines. What a product came to is remembered no longer than the views it was worked out from: a line of a
+    known product costs a look-up and a copy."""
+
+    def __init__(self, views: ViewCache, offers_max: int) -> None:
+        self._views = views
+        self._offers_max = offers_max
+        self._offered: dict[tuple[str, str], Offered] = {}  # by retailer and product
+        self._forgotten = 0
+
+    async def resolve(self, retailer: str, currency: str, lines: Sequence[LineRequest], began: float) -> Terms:
+        """The terms of `lines`. Raises Problem (`unknown_product`, `not_adopted`, `wrong_currency`,
+        `amount_too_large`).
+
+        Two rounds of reading at most, each one batch: adoptions and products, then the parties they name; none at all
+        while the cache is warm. What would be refused is read again first (`began`: when the request did).
+        """
+        offers = self._known(retailer, currency, lines)
+        missing = list(dict.fromkeys(line.product for line in lines if line.product not in offers))
+        if missing:
+            try:
+                # Of what has to be read, all that has lived for half its time, lest each of five views in its turn
+                # makes an offer outdated.
+                offers |= await self._resolved(retailer, currency, missing, self._views.middle)
+            except _Refused:
+                try:
+                    offers |= await self._resolved(retailer, currency, missing, began)
+                except _Refused as refused:
+                    raise refused.problem(lines) from None
+        return _terms([offers[line.product] for line in lines], lines)
+
+    def _known(self, retailer: str, currency: str, lines: Sequence[LineRequest]) -> dict[str, Offered]:
+        """What is remembered, by product."""
+        if self._forgotten != self._views.forgotten:
+            self._forgotten = self._views.forgotten
+            self._offered.clear()
+        oldest = self._views.oldest
+        known: dict[str, Offered] = {}
+        for line in lines:
+            offered = self._offered.get((retailer, line.product))
+            if offered is not None and offered.at >= oldest and offered.currency == currency:
+                known[line.product] = offered
+        return known
+
+    async def _resolved(
+        self, retailer: str, currency: str, products: Sequence[str], since: float
+    ) -> dict[str, Offered]:
+        """What these products come to. Raises _Refused."""
+        forgotten = self._views.forgotten
+        wanted = [Address("retailer", retailer)]
+        for product in products:
+            wanted += (Address("adoption", adoption_id(retailer, product)), Address("product", product))
+        views = await self._views.views(wanted, since)
+        terms = {product: _line_terms(views, retailer, currency, product) for product in products}
+        refused = {product: reason for product, reason in terms.items() if isinstance(reason, str)}
+        if refused:
+            raise _Refused(refused)
+        found = [line for line in terms.values() if isinstance(line, LineTerms)]
+        parties = dict.fromkeys(Address("supplier", line.supplier) for line in found)
+        parties |= dict.fromkeys(Address("brand", line.brand) for line in found)
+        views |= await self._views.views(parties, since)
+        offers = {line.product: self._offer(views, retailer, currency, line) for line in found}
+        if self._views.forgotten == forgotten:
+            if len(self._offered) + len(offers) > self._offers_max:
+                self._offered.clear()
+            self._offered.update(((retailer, product), offered) for product, offered in offers.items())
+        return offers
+
+    def _offer(self, views: Views, retailer: str, currency: str, line: LineTerms) -> Offered:
+        """Add the parties' accounts and the supplier's cancellation fee. A party that nobody has described has
+        neither: its share becomes a payable."""
+        product = (Address("adoption", adoption_id(retailer, line.product)), Address("product", line.product))
+        parties = (Address("retailer", retailer), Address("supplier", line.supplier), Address("brand", line.brand))
+        accounts: dict[str, str] = {}
+        fees: dict[str, int] = {}
+        for address in parties:
+            view = views[address]
+            if view is None:
+                continue
+            if view["stripe_account"]:
+                accounts[str(address)] = view["stripe_account"]
+            if address.kind == "supplier" and view["cancellation_policy"]["fee_bps"]:
+                fees[address.id] = view["cancellation_policy"]["fee_bps"]
+        at = self._views.read_at({address: views[address] for address in (*product, *parties)})
+        return Offered(at, currency, line, accounts, fees)
+
+
+def _terms(offers: Sequence[Offered], lines: Sequence[LineRequest]) -> Terms:
+    """What an order of these offers freezes: the client's quantities, and its prices where it names them. Raises
+    Problem (`amount_too_large`)."""
+    accounts: dict[str, str] = {}
+    fees: dict[str, int] = {}
     terms: list[LineTerms] = []
-    code = ""
-    for index, line in enumerate(lines):
-        found = _line_terms(views, retailer, currency, line)
-        if isinstance(found, LineTerms):
-            terms.append(found)
-        else:
-            code = code or found
-            errors.append(FieldError(f"lines.{index}.product", _REASONS[found]))
-    if errors:
-        raise Problem(code, errors=errors[:20])
-    amount = sum(line.quantity * line.unit_amount for line in terms)
+    amount = 0
+    for offered, line in zip(offers, lines, strict=True):
+        unit_amount = offered.line.unit_amount if line.unit_amount is None else line.unit_amount
+        terms.append(changed(offered.line, quantity=line.quantity, unit_amount=unit_amount))
+        amount += line.quantity * unit_amount
+        accounts |= offered.accounts
+        fees |= offered.fees_bps
     if amount > AMOUNT_MAX:
         raise Problem("amount_too_large", f"The lines add up to {amount}; one payment is at most {AMOUNT_MAX}.")
-    return await _with_parties(cache, retailer, views, terms, since)
+    return Terms(tuple(terms), accounts, fees)
+
+
+class _Refused(Exception):
+    """Products that cannot be sold, each with the code of the reason."""
+
+    def __init__(self, products: dict[str, str]) -> None:
+        super().__init__(products)
+        self._products = products
+
+    def problem(self, lines: Sequence[LineRequest]) -> Problem:
+        """It, in terms of the request's lines."""
+        reasons = {index: self._products.get(line.product) for index, line in enumerate(lines)}
+        errors = [FieldError(f"lines.{index}.product", _REASONS[code]) for index, code in reasons.items() if code]
+        return Problem(next(code for code in reasons.values() if code), errors=errors[:20])
 
 
 _REASONS = {
@@ -74,12 +170,12 @@ _REASONS = {
 }
 
 
-def _line_terms(views: Views, retailer: str, currency: str, line: LineRequest) -> LineTerms | str:
-    """The line's terms, or the code of the reason why there are none."""
-    product = views[Address("product", line.product)]
+def _line_terms(views: Views, retailer: str, currency: str, name: str) -> LineTerms | str:
+    """The terms of one of the product, or the code of the reason why there are none."""
+    product = views[Address("product", name)]
     if product is None:
         return "unknown_product"
-    adoption = views[Address("adoption", adoption_id(retailer, line.product))]
+    adoption = views[Address("adoption", adoption_id(retailer, name))]
     if adoption is None:
         return "not_adopted"
     supplier = adoption["supplier"]
@@ -88,38 +184,16 @@ def _line_terms(views: Views, retailer: str, currency: str, line: LineRequest) -
         return "not_adopted"
     if product["currency"] != currency:
         return "wrong_currency"
-    unit_amount = line.unit_amount
+    unit_amount = adoption["unit_amount"]
     if unit_amount is None:
-        unit_amount = adoption["unit_amount"]
-        if unit_amount is None:
-            unit_amount = offer["unit_amount"]
+        unit_amount = offer["unit_amount"]
     split = offer["split"]
     return LineTerms(
-        product=line.product,
+        product=name,
         sku=offer["sku"],
-        quantity=line.quantity,
+        quantity=1,
         unit_amount=unit_amount,
         supplier=supplier,
         brand=product["brand"],
         split=(split["brand"], split["supplier"], split["retailer"]),
     )
-
-
-async def _with_parties(cache: ViewCache, retailer: str, views: Views, terms: list[LineTerms], since: float) -> Terms:
-    """Add the parties' accounts and the suppliers' cancellation fees. A party that nobody has described has neither:
-    its share becomes a payable."""
-    suppliers = dict.fromkeys(line.supplier for line in terms)
-    brands = dict.fromkeys(line.brand for line in terms)
-    addresses = [Address("supplier", name) for name in suppliers] + [Address("brand", name) for name in brands]
-    parties = await cache.views(addresses, since)
-    parties[Address("retailer", retailer)] = views[Address("retailer", retailer)]
-    accounts: dict[str, str] = {}
-    fees: dict[str, int] = {}
-    for address, view in parties.items():
-        if view is None:
-            continue
-        if view["stripe_account"]:
-            accounts[str(address)] = view["stripe_account"]
-        if address.kind == "supplier" and view["cancellation_policy"]["fee_bps"]:
-            fees[address.id] = view["cancellation_policy"]["fee_bps"]
-    return Terms(tuple(terms), accounts, fees)

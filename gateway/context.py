@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.auth import Keys
 from gateway.cache import ViewCache
+from gateway.catalogue import Catalogue
 from gateway.feed import Feed
 from gateway.metrics import Metrics
 from gateway.rates import RateLimit
@@ -22,6 +23,7 @@ class Gateway:
         self.metrics = Metrics(services.metrics)
         self.keys = Keys(services.router, limits.cache_age_s_max)
         self.views = ViewCache(services.router, limits.cache_age_s_max, limits.cached_views_max)
+        self.catalogue = Catalogue(self.views, limits.cached_views_max)
         self.rates = RateLimit(limits.requests_per_second_max, limits.requests_burst_max)
         self.feed = Feed(services.feed, services.sealer, limits)
         self.metrics.streams(lambda: self.feed.followers)

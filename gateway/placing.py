@@ -8,7 +8,6 @@ from zlib import crc32
 from actors.runtime.envelope import Read, Reply, Status
 from actors.runtime.ports import Guard
 from gateway.auth import Principal
-from gateway.catalogue import resolve
 from gateway.context import Gateway
 from gateway.idempotency import placing_key
 from gateway.personal_data import SealedCustomer, seal_customer
@@ -78,7 +77,7 @@ def canonical(request: OrderRequest) -> str:
 async def _command(
     gateway: Gateway, retailer: str, request: OrderRequest, order: str, began: float
 ) -> tuple[PlaceOrder, SealedCustomer]:
-    terms = await resolve(gateway.views, retailer, request.currency, request.lines, began)
+    terms = await gateway.catalogue.resolve(retailer, request.currency, request.lines, began)
     customer = seal_customer(gateway.sealer, order, retailer, request)
     command = PlaceOrder(
         order=order,

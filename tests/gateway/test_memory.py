@@ -13,8 +13,10 @@ import pytest
 from actors.runtime.envelope import Reply, Status
 from gateway.auth import Keys, Principal, hash_of, new_key
 from gateway.cache import ViewCache
+from gateway.catalogue import Catalogue, Terms
 from gateway.problems import Problem
 from gateway.rates import FORGET_AFTER_KEYS, RateLimit
+from gateway.schemas.orders import LineRequest
 from models.decision import Address
 
 
@@ -245,3 +247,91 @@ def test_full_buckets_are_forgotten() -> None:
     clock.now += 10
     rates.wait_s("one more")
     assert len(rates) == 1
+
+
+# --- what products come to --------------------------------------------------------------------------------------------
+
+
+def a_shop() -> Actors:
+    split = {"brand": 1000, "supplier": 6000, "retailer": 2000}
+    offer = {"sku": "MUG", "unit_amount": 700, "split": split}
+    return Actors(
+        **{
+            "mug": {"brand": "brio", "currency": "gbp", "offers": {"north": offer, "south": {**offer, "sku": "MUG-S"}}},
+            "acme/mug": {"supplier": "north", "unit_amount": None},
+            "north": {"stripe_account": "acct_n", "cancellation_policy": {"fee_bps": 100}},
+            "brio": {"stripe_account": "acct_b"},
+            "acme": {"stripe_account": None},
+        }
+    )
+
+
+def sold(catalogue: Catalogue, *lines: LineRequest, began: float = 100.0) -> Terms:
+    return asyncio.run(catalogue.resolve("acme", "gbp", lines, began))
+
+
+MUG = LineRequest(product="mug", quantity=3)
+
+
+def test_a_product_is_worked_out_once_however_often_it_is_ordered() -> None:
+    actors, clock = a_shop(), Clock()
+    catalogue = Catalogue(ViewCache(actors, 1.0, 100, clock), 10)
+    first = sold(catalogue, MUG, LineRequest(product="mug", quantity=1, unit_amount=650))
+    assert [(line.quantity, line.unit_amount) for line in first.lines] == [(3, 700), (1, 650)]
+    assert first.accounts == {"supplier:north": "acct_n", "brand:brio": "acct_b"}
+    assert first.fees_bps == {"north": 100}
+    reads = actors.reads
+    assert sold(catalogue, MUG).lines == first.lines[:1]
+    assert actors.reads == reads == 5
+
+
+def test_what_a_product_came_to_lives_no_longer_than_the_views_behind_it() -> None:
+    actors, clock = a_shop(), Clock()
+    views = ViewCache(actors, 1.0, 100, clock)
+    catalogue = Catalogue(views, 10)
+    asyncio.run(views.views([Address("product", "mug")]))
+    clock.now += 0.4
+    sold(catalogue, MUG)  # the product's view is 0.4 s old already
+    dearer = {**actors.views["mug"]["offers"]["north"], "unit_amount": 900}
+    actors.views["mug"] = {**actors.views["mug"], "offers": {"north": dearer}}
+    clock.now += 0.5
+    assert sold(catalogue, MUG).lines[0].unit_amount == 700
+    clock.now += 0.2
+    assert sold(catalogue, MUG).lines[0].unit_amount == 900
+
+
+def test_what_this_process_changes_counts_at_once() -> None:
+    actors, clock = a_shop(), Clock()
+    views = ViewCache(actors, 1.0, 100, clock)
+    catalogue = Catalogue(views, 10)
+    assert sold(catalogue, MUG).lines[0].sku == "MUG"
+    actors.views["acme/mug"] = {"supplier": "south", "unit_amount": 650}
+    views.forget(Address("adoption", "acme/mug"))
+    line = sold(catalogue, MUG).lines[0]
+    assert (line.sku, line.unit_amount) == ("MUG-S", 650)
+
+
+def test_a_line_is_refused_on_what_is_so_now_and_each_line_by_its_own_number() -> None:
+    actors, clock = a_shop(), Clock()
+    catalogue = Catalogue(ViewCache(actors, 1.0, 100, clock), 10)
+    sold(catalogue, MUG)
+    unknown = LineRequest(product="hat", quantity=1)
+    with pytest.raises(Problem) as refused:
+        sold(catalogue, MUG, unknown, MUG, unknown, began=clock.now)
+    assert refused.value.code == "unknown_product"
+    assert [error.field for error in refused.value.errors] == ["lines.1.product", "lines.3.product"]
+    actors.views["hat"] = actors.views["mug"]
+    actors.views["acme/hat"] = {"supplier": "north", "unit_amount": 1}
+    clock.now += 0.01
+    assert len(sold(catalogue, MUG, unknown, began=clock.now).lines) == 2
+
+
+def test_more_products_than_are_remembered_are_sold_all_the_same() -> None:
+    actors, clock = a_shop(), Clock()
+    for number in range(5):
+        actors.views[f"mug{number}"] = actors.views["mug"]
+        actors.views[f"acme/mug{number}"] = actors.views["acme/mug"]
+    catalogue = Catalogue(ViewCache(actors, 1.0, 100, clock), 2)
+    lines = [LineRequest(product=f"mug{number}", quantity=1) for number in range(5)]
+    assert len(sold(catalogue, *lines).lines) == 5
+    assert len(sold(catalogue, *lines).lines) == 5
