@@ -28,13 +28,14 @@ Told = tuple[str, int, str]
 
 
 class MemoryFeed:
-    """Implements `FeedReader`. `follow` is a round of the projector; `away` makes it unavailable."""
+    """Implements `FeedReader`. `follow` is a round of the projector; while it is `away`, `trouble` is the answer."""
 
     def __init__(self, identity: str = "feed-1") -> None:
         self.identity = identity
         self.rows: list[FeedRow] = []
         self.floor = 0
         self.away = False
+        self.trouble: Exception = ReadModelUnavailable("away")
         self.questions = 0
         self._orders: dict[str, tuple[Order, int]] = {}
         self._numbers: dict[str, tuple[int, ...]] = {}
@@ -74,7 +75,7 @@ class MemoryFeed:
     def state(self) -> FeedState:
         self.questions += 1
         if self.away:
-            raise ReadModelUnavailable("away")
+            raise self.trouble
         return FeedState(self.identity, len(self.rows), self.floor)
 
     def after(self, position: int, audience: Audience, limit: int) -> FeedPage:

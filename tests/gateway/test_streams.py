@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from actors.runtime.feeding import FeedForgotten
+from actors.runtime.reading import ReadModelUnavailable
 from gateway.feed_cursor import Place, cursor_of
 from models.feed import EVENT_TYPES
 from models.keyring import KEYRING, RevokeKey
@@ -132,8 +136,10 @@ def test_heartbeats_move_the_place_on() -> None:
     with_feed(story)
 
 
-def test_streams_live_through_a_database_that_is_away() -> None:
+@pytest.mark.parametrize("trouble", [ReadModelUnavailable("away"), FeedForgotten("too far"), ValueError("a bug")])
+def test_streams_live_through_a_database_that_is_away(trouble: Exception) -> None:
     async def story(shop: Shop, feed: MemoryFeed) -> None:
+        feed.trouble = trouble
         stream = Stream(shop.app, "/v1/stream", "retailer-acme")
         await asyncio.sleep(0.05)
         feed.away = True
