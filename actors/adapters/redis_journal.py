@@ -187,10 +187,15 @@ class RedisJournal:
         scores = (QUIET, QUIET + until)
         command = pack("ZRANGEBYSCORE", *keys.due, *scores, "WITHSCORES", "LIMIT", skip, limit)
         flat = await self._one(keys, command)
-        return [
-            Quiet(address_of(name), int(score) - QUIET)
-            for name, score in zip(flat[::2], flat[1::2], strict=True)
-        ]  # fmt: skip
+        pairs = zip(flat[::2], flat[1::2], strict=True)
+        return [Quiet(address_of(name), int(score) - QUIET) for name, score in pairs]
+
+    async def timers(self, cell: Cell, after: Millis, skip: int, limit: int) -> Sequence[DueEntry]:
+        keys = self._keys(cell.shard)
+        if cell.actor:
+            own = [entry for entry in await self._own_entries(cell, keys) if not entry.due.pending]
+            return sorted((entry for entry in own if entry.due.at > after), key=_by_time)[skip : skip + limit]
+        return await self._entries(keys, [(TIMERS + after + 1, QUIET - 1)], limit, skip)
 
     async def renew(self, owner: str, ttl_ms: int) -> None:
         key = lease_key(owner)
@@ -353,9 +358,11 @@ class RedisJournal:
                 raise JournalUnavailable(self._failed(answer).cause)
         return answers
 
-    async def _entries(self, keys: ShardKeys, ranges: Sequence[tuple[int, int]], limit: int) -> list[DueEntry]:
+    async def _entries(
+        self, keys: ShardKeys, ranges: Sequence[tuple[int, int]], limit: int, skip: int = 0
+    ) -> list[DueEntry]:
         """The first `limit` entries of the due index in each range of scores; -1 means all of them."""
-        commands = [pack("ZRANGEBYSCORE", *keys.due, *scores, "WITHSCORES", "LIMIT", 0, limit) for scores in ranges]
+        commands = [pack("ZRANGEBYSCORE", *keys.due, *scores, "WITHSCORES", "LIMIT", skip, limit) for scores in ranges]
         return [
             DueEntry(address_of(name), due_of(int(score)))
             for flat in await self._several(await self._node(keys), commands)

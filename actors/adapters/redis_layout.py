@@ -112,7 +112,9 @@ def commit_arguments(
             flags = 16 if address.kind in stream_kinds else 0
             if append.forget:
                 assert not events and append.snapshot is None, "an actor that is forgotten says nothing more"
-                flags = 32 + 1
+                flags = 32 + (1 if append.due is None else 2)
+                if append.due is not None:
+                    extras.append(score_of(append.due))
             elif append.due_changed:
                 if append.due is not None:
                     flags += 2

@@ -1,9 +1,10 @@
 """Archiving: orders at rest leave the journal, so that its memory follows live orders and not history.
 
-An order is at rest when nothing is due for it, when neither it nor its orchestrator has had an event for
-`archive_after_s`, and when the projector is past them. Its record is written to the archive, durably, and then deleted
-from the journal by a commit of its cell: fenced, and only at exactly the version that was archived. A crash in between
-leaves both, and then the journal's counts; whoever owns the cell next archives it again.
+An order is at rest when no intent of it is pending and no timer of it ends within `archive_timer_min_s`, when neither
+it nor its orchestrator has had an event for `archive_after_s`, and when the projector is past them. Its record is
+written to the archive, durably, and then deleted from the journal by a commit of its cell: fenced, and only at exactly
+the version that was archived. A crash in between leaves both, and then the journal's counts; whoever owns the cell next
+archives it again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import orjson
 from actors.runtime.archive import Archive, Archived, ArchiveUnavailable
 from actors.runtime.cell import OwnedCell
 from actors.runtime.envelope import Reply, Status
-from actors.runtime.ports import Append, Cell, JournalUnavailable, Record
+from actors.runtime.ports import Append, Cell, DueEntry, JournalUnavailable, Record
 from actors.runtime.resident import Appending, Part
 from models.decision import Address, Millis
 
@@ -32,11 +33,24 @@ _DONE = Reply(Status.OK)
 
 
 class _AtRest(NamedTuple):
-    """A candidate whose record was read, and the stream's position after that."""
+    """A candidate whose record was read, and the stream's position after that.
+
+    due: the timer that stays in the due index, and brings it back in its time.
+    """
 
     owned: OwnedCell
     archived: Archived
+    due: DueEntry | None
     position: int
+
+
+class _Timers:
+    """A pass over the timers of a cell: one page in a sweep, and a pause after the last. They stay in the index when
+    their orders leave, so most of them are of orders that have left."""
+
+    def __init__(self) -> None:
+        self.read = 0
+        self.again_at = 0.0
 
 
 class Archiver:
@@ -48,6 +62,7 @@ class Archiver:
         self._archive = archive
         self._after_ms = int(host.limits.archive_after_s * 1000)
         self._in_use: dict[Cell, int] = {}  # how many of a cell's longest quiet were in use when last looked at
+        self._timers: dict[Cell, _Timers] = {}
         self._next = 0  # the shard that the next sweep begins with
         self._task: asyncio.Task[None] | None = None
         self._archived = 0
@@ -86,6 +101,7 @@ class Archiver:
         until = host.wall() - self._after_ms
         cells = sorted((owned for owned in host.cells.values() if not owned.closing), key=self._turn_of)
         self._in_use = {owned.cell: self._in_use.get(owned.cell, 0) for owned in cells}
+        self._timers = {owned.cell: self._timers.get(owned.cell) or _Timers() for owned in cells}
         self._oldest_ms = 0
         room, more = host.limits.archive_batch_orders_max, False
         found: list[_AtRest] = []
@@ -118,28 +134,54 @@ class Archiver:
         skip = self._in_use[owned.cell]
         quiet = await host.journal.quiet(owned.cell, until, skip, limit)
         full = len(quiet) == limit
-        candidates = []
+        candidates: list[tuple[Address, DueEntry | None]] = []
         for entry in quiet:
             self._oldest_ms = max(self._oldest_ms, until - entry.since)
-            home = host.home_of(entry.address)
-            if self._is_idle(owned, home, until):
-                candidates.append((entry.address, home))
+            if self._is_idle(owned, host.home_of(entry.address), until):
+                candidates.append((entry.address, None))
         self._in_use[owned.cell] = skip + len(quiet) - len(candidates) if full else 0
+        if not full:
+            timers = await self._next_timers(owned, limit)
+            full = len(timers) == limit
+            candidates += [
+                (entry.address, entry) for entry in timers
+                if self._is_idle(owned, host.home_of(entry.address), until)
+            ]  # fmt: skip
+        return await self._at_rest(owned, candidates, until), full
+
+    async def _next_timers(self, owned: OwnedCell, limit: int) -> Sequence[DueEntry]:
+        """The next page of a pass over what wakes up late."""
+        host, timers = self._host, self._timers[owned.cell]
+        now = asyncio.get_running_loop().time()
+        if now < timers.again_at:
+            return ()
+        after = host.wall() + int(host.limits.archive_timer_min_s * 1000)
+        page = await host.journal.timers(owned.cell, after, timers.read, limit)
+        timers.read += len(page)
+        if len(page) < limit:
+            timers.read, timers.again_at = 0, now + host.limits.archive_after_s
+        return [entry for entry in page if host.kinds[host.home_of(entry.address).kind].minted_at is not None]
+
+    async def _at_rest(
+        self, owned: OwnedCell, candidates: Sequence[tuple[Address, DueEntry | None]], until: Millis
+    ) -> list[_AtRest]:
         if not candidates:
-            return [], full
-        kinds = host.families[candidates[0][1].kind]
-        members = [Address(kind.name, home.id) for _, home in candidates for kind in kinds]
+            return []
+        host = self._host
+        homes = [host.home_of(address) for address, _ in candidates]
+        kinds = host.families[homes[0].kind]
+        members = [Address(kind.name, home.id) for home in homes for kind in kinds]
         records = iter(await host.journal.load(owned.cell, members))
         position = await host.journal.stream_position(owned.cell.shard)
         found = []
-        for address, home in candidates:
+        for (address, due), home in zip(candidates, homes, strict=True):
             own = {kind.name: next(records) for kind in kinds}
             if self._is_at_rest(own, until):
                 events = {name: record.events for name, record in own.items()}
-                found.append(_AtRest(owned, Archived(home, events, own[home.kind].data_key), position))
-            else:
+                found.append(_AtRest(owned, Archived(home, events, own[home.kind].data_key), due, position))
+            elif due is None:
                 self._later(owned, address, home, own[address.kind].version)
-        return found, full
+        return found
 
     def _is_idle(self, owned: OwnedCell, home: Address, until: Millis) -> bool:
         """Nothing of it is under way in this host, and nobody has used it lately. What has a host of its own is that
@@ -205,8 +247,8 @@ class Archiver:
 
     def _let_go(self, one: _AtRest, until: Millis) -> None:
         """Delete it from the journal with the next commit, if it is still what was archived. Who asks for it from now
-        on waits for that commit and finds it in the archive. (Nothing can be due at this version: what is due follows
-        from the state, and the state from the events.)"""
+        on waits for that commit and finds it in the archive. (Nothing else can be due at this version: what is due
+        follows from the state, and the state from the events.)"""
         home = one.archived.home
         resident = one.owned.residents.get(home)
         if resident is not None and resident.last_used > until:
@@ -214,7 +256,9 @@ class Archiver:
         if self._is_still(one.owned, home):
             part = one.owned.accumulating[home] = Part()
             for kind, events in one.archived.members.items():
-                part.appends[kind] = _Leaving(Address(kind, home.id), len(events))
+                part.appends[kind] = leaving = _Leaving(Address(kind, home.id), len(events))
+                if one.due is not None and one.due.address == leaving.address:
+                    leaving.due = one.due.due
             part.replies.append((self._gone, _DONE))
             self._host.dirty()
 
@@ -235,4 +279,4 @@ class Archiver:
 
 class _Leaving(Appending):
     def freeze(self) -> Append:
-        return Append(self.address, self.version, (), forget=True)
+        return Append(self.address, self.version, (), due=self.due, forget=True)

@@ -35,6 +35,7 @@ class Limits:
     journal_memory_share_max: float = 0.9
     # The archive
     archive_after_s: float = 600.0  # how long an order is quiet before it leaves the journal; 0: none ever does
+    archive_timer_min_s: float = 3600.0  # what has to wake up sooner stays in the journal
     archive_poll_s: float = 1.0
     archive_batch_orders_max: int = 256  # per host and transaction
     archive_cell_orders_max: int = 128  # per cell and commit: Redis serves nobody else meanwhile

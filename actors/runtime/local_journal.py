@@ -220,6 +220,13 @@ class MemoryJournal:
         await self._answer("quiet", fault)
         return found[skip : skip + limit]
 
+    async def timers(self, cell: Cell, after: Millis, skip: int, limit: int) -> Sequence[DueEntry]:
+        fault = await self._arrive("timers", cell)
+        entries = [entry for entry in self._entries(cell) if not entry.due.pending and entry.due.at > after]
+        entries.sort(key=lambda entry: (entry.due.at, str(entry.address)))
+        await self._answer("timers", fault)
+        return entries[skip : skip + limit]
+
     async def renew(self, owner: str, ttl_ms: int) -> None:
         fault = await self._arrive("renew", None)
         self.store.contents.leases[owner] = self._now() + ttl_ms
@@ -356,6 +363,8 @@ class MemoryJournal:
             shard.actors.pop(append.address, None)
             shard.due.pop(append.address, None)
             shard.quiet.pop(append.address, None)
+            if append.due is not None:
+                shard.due[append.address] = append.due
             return
         actor = shard.actors.setdefault(append.address, _Actor())
         actor.events.extend(append.events)

@@ -51,8 +51,8 @@ class Append:
     snapshot:         the state after `events`; replaces the events before it.
     due:              the new entry of the due index; None removes it; `due_changed` False leaves it alone.
     data_key:         the wrapped data key to keep beside the events (write once).
-    forget:           delete all that is stored of this actor, its due entry and data key too; it has no events then.
-                      For what the archive holds, at exactly this version.
+    forget:           delete all that is stored of this actor, its data key too; it has no events then. `due` is what
+                      its due entry is then: None removes it. For what the archive holds, at exactly this version.
     restored:         how many of the events, the first ones, come back from the archive: they are kept out of the
                       stream, which has had them.
     """
@@ -198,6 +198,11 @@ class Journal(Protocol):
     async def quiet(self, cell: Cell, until: Millis, skip: int, limit: int) -> Sequence[Quiet]:
         """Actors of the kinds that are archived (`quiet_kinds`) whose due entry was removed by then, and that have had
         none since: the longest quiet first, without the first `skip` of them."""
+        ...
+
+    async def timers(self, cell: Cell, after: Millis, skip: int, limit: int) -> Sequence[DueEntry]:
+        """Entries of the due index without pending intents and with `at > after`, earliest first, without the first
+        `skip` of them."""
         ...
 
     async def stream_position(self, shard: int) -> int:

@@ -104,6 +104,9 @@ class Connection:
     async def quiet(self, cell: Cell, until: Millis, skip: int, limit: int) -> Sequence[Quiet]:
         return await self.call("quiet", cell, lambda: self._journal.quiet(cell, until, skip, limit))
 
+    async def timers(self, cell: Cell, after: Millis, skip: int, limit: int) -> Sequence[DueEntry]:
+        return await self.call("timers", cell, lambda: self._journal.timers(cell, after, skip, limit))
+
     async def stream_position(self, shard: int) -> int:
         return await self.call("stream_position", None, lambda: self._journal.stream_position(shard), shard)
 

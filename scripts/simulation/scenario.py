@@ -96,6 +96,7 @@ def _limits(random: Random) -> Limits:
         archive_poll_s=1.5,
         archive_after_s=random.choice((1.0, 1.0, 3.0, 600.0, 0.0)),
         archive_batch_orders_max=bound(32, 1),
+        archive_timer_min_s=random.choice((1.0, 3.0, 3_600.0)),
         router_sweep_s=1.5,
         call_timeout_s=6.0,
         resident_idle_s=random.choice((1.0, 4.0, 30.0)),

@@ -50,6 +50,32 @@ async def test_an_archived_actor_is_forgotten_at_its_version_and_restored_later(
     assert streamed == [(ORDER, 0, events("a", "b")), (ORDER, 2, events("late")), (ORDER, 3, events("later"))]
 
 
+async def test_a_forgotten_actor_can_leave_its_timer(journal: AnyJournal) -> None:
+    owner = await take(journal)
+    timer = Due(7_200_000, pending=False)
+    await owner.store(one(append(ORDER, 0, "a"), append(SAGA, 0, "b", due=timer)))
+    refused = append(SAGA, 7, forget=True, due=Due(1, pending=False))
+    leaving = one(append(ORDER, 1, forget=True), append(SAGA, 1, forget=True, due=timer))
+    assert plain(await owner.store(one(refused), leaving)) == Stored((Refused(0, None),))
+    assert list(await journal.load(SHARD, [ORDER, SAGA])) == [Record(0, None, ())] * 2
+    assert list(await journal.due(SHARD, FOREVER, 9)) == [DueEntry(SAGA, timer)]
+
+
+async def test_timers_are_paged_by_time(journal: AnyJournal) -> None:
+    owner = await take(journal)
+    for at, address in enumerate((SAGA, ORDER, SKU)):
+        await owner.store(one(append(address, 0, due=Due(100 + at, pending=False))))
+    other = Address("orchestrator", "ord_2")
+    await owner.store(one(append(other, 0, due=Due(101, pending=True))))
+    await owner.store(one(append(Address("orchestrator", "ord_3"), 0, due_changed=True)))
+    found = list(await journal.timers(SHARD, 99, 0, 9))
+    assert [(entry.address, entry.due.at) for entry in found] == [(SAGA, 100), (ORDER, 101), (SKU, 102)]
+    assert list(await journal.timers(SHARD, 100, 0, 9)) == found[1:]
+    assert list(await journal.timers(SHARD, 99, 1, 1)) == found[1:2]
+    assert list(await journal.timers(HOT, 0, 0, 9)) == found[2:]
+    assert list(await journal.timers(HOT, 102, 0, 9)) == []
+
+
 async def test_only_the_owner_can_forget(journal: AnyJournal) -> None:
     owner = await take(journal, "A")
     await owner.store(one(append(ORDER, 0, "a")))

@@ -86,7 +86,8 @@ class History:
         draw = self.draw
         version = self.versions.get(address, 0) + (draw.random() < 0.05)
         if draw.random() < 0.05:
-            return Append(address, version, (), forget=True)
+            kept = Due(draw.randrange(50), pending=False) if draw.random() < 0.3 else None
+            return Append(address, version, (), due=kept, forget=True)
         events = [b"e/1 %d" % draw.randrange(10**6) for _ in range(draw.randrange(4))]
         return Append(
             address,

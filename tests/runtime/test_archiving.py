@@ -16,7 +16,7 @@ from actors.runtime.host import HostCore
 from actors.runtime.limits import LIMITS
 from actors.runtime.local_archive import MemoryArchive
 from actors.runtime.ports import Cell, Record
-from models.decision import Address
+from models.decision import Address, Due
 from models.identity import shard_of
 from tests.runtime.toys import KINDS, SHARDS, Deposit, Open, Pay, Town, in_town
 
@@ -224,6 +224,54 @@ def test_who_is_busy_used_or_quiet_for_too_short_a_time_stays() -> None:
     in_bank(story)
 
 
+LATE_KINDS = {
+    **ARCHIVED_KINDS,
+    "account": replace(
+        ARCHIVED_KINDS["account"],
+        due=lambda account: Due(account.ringing + 7_200_000, False) if account.ringing else None,
+    ),
+}
+
+
+def test_who_wakes_up_late_leaves_its_timer_behind_and_comes_back_by_it() -> None:
+    async def story(bank: Bank) -> None:
+        bank.bells["h0"].silent = True
+        ann = Address("account", f"{bank.now}-ann")
+        await bank.router.ask(ann, Open(owner=ann.id))
+        await bank.router.ask(ann, Deposit(amount=50))
+        await bank.router.ask(ann, Pay(amount=10, ring=True))
+        soon = bank.now + 7_200_000
+        bank.now += AFTER_MS + 1_000
+        await bank.sweep()
+        assert await bank.stored(ann) == NOTHING
+        assert [entry.due.at for entry in await bank.journal().timers(bank.cell(ann), 0, 0, 9)] == [soon]
+        bank.bells["h0"].silent = False
+        bank.now = soon
+        for _ in range(500):
+            if (await bank.stored(ann)).version == 5:
+                break
+            await asyncio.sleep(0.01)
+        assert len(bank.bells["h0"].rung) == 2, "it was woken up, and rang again"
+        assert body(await bank.router.read(ann))["balance"] == 40
+        assert list(await bank.journal().timers(bank.cell(ann), 0, 0, 9)) == []
+
+    in_bank(story, kinds=LATE_KINDS)
+
+
+def test_who_wakes_up_soon_stays() -> None:
+    async def story(bank: Bank) -> None:
+        bank.bells["h0"].silent = True
+        ann = Address("account", f"{bank.now}-ann")
+        await bank.router.ask(ann, Open(owner=ann.id))
+        await bank.router.ask(ann, Deposit(amount=50))
+        await bank.router.ask(ann, Pay(amount=10, ring=True))
+        bank.now += 2 * AFTER_MS
+        await bank.sweep()
+        assert (await bank.stored(ann)).version == 4
+
+    in_bank(story, kinds=LATE_KINDS, limits=replace(BY_HAND, archive_timer_min_s=7_000.0))
+
+
 def test_what_happens_without_anything_due_begins_the_quiet_time_anew() -> None:
     async def story(bank: Bank) -> None:
         ann = await bank.at_rest("ann")
@@ -244,8 +292,11 @@ def test_nobody_leaves_before_the_projector_is_past_him() -> None:
         for shard in range(SHARDS):
             await bank.journal().stream_open(shard)
         ann = await bank.at_rest("ann")
-        await asyncio.sleep(0.1)
-        assert (await bank.stored(ann)).version and bank.host.status()["archive"]["held_up"] == 1
+        for _ in range(500):
+            if bank.host.status()["archive"]["held_up"]:
+                break
+            await asyncio.sleep(0.01)
+        assert bank.host.status()["archive"]["held_up"] == 1 and (await bank.stored(ann)).version
         shard = bank.cell(ann).shard
         await bank.journal().stream_trim(shard, await bank.journal().stream_position(shard))
         for _ in range(500):
