@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 from zlib import crc32
 
@@ -10,6 +11,7 @@ from gateway.limits import GatewayLimits
 from gateway.problems import Problem
 from models.sealing import Sealer
 
+USUAL_PREFER_BYTES_MAX = 40  # longer ones are read anew each time, lest a memory of them grows large
 REPLAYED = (b"idempotent-replayed", b"true")
 
 
@@ -76,9 +78,15 @@ def prefer_wait_s(call: Call, limits: GatewayLimits) -> float | None:
     header = call.headers.get(b"prefer")
     if header is None:
         return None
-    for preference in header.decode("latin-1").replace(";", ",").split(","):
+    wanted_s = _wanted_s(header) if len(header) <= USUAL_PREFER_BYTES_MAX else _wanted_s.__wrapped__(header)
+    return None if wanted_s is None else min(wanted_s, limits.prefer_wait_s_max)
+
+
+@lru_cache(maxsize=256)
+def _wanted_s(prefer: bytes) -> float | None:
+    for preference in prefer.decode("latin-1").replace(";", ",").split(","):
         name, _, value = preference.partition("=")
         value = value.strip().strip('"')
         if name.strip().lower() == "wait" and value.isdigit() and len(value) < 7:
-            return min(float(value), limits.prefer_wait_s_max)
+            return float(value)
     return None

@@ -1,8 +1,9 @@
 """Sealing with AES-256-GCM. Nothing else in Dray imports `cryptography`.
 
-Wrapped key: `<master key id>.<base64 of salt, nonce and encrypted data key>`. Each wrapping uses its own key, derived
-from the master key and a random salt with keyed BLAKE2b (RFC 7693): random 96-bit nonces under one key would run out
-of safety after 2**32 messages (NIST SP 800-38D, 8.3), which is 25 days at 2,000 orders a second.
+Wrapped key: `<master key id>.<base64 of salt, nonce and encrypted data key>`. The master key wraps nothing itself:
+random 96-bit nonces under one key would run out of safety after 2**32 messages (NIST SP 800-38D, 8.3), which is 25 days
+at 2,000 orders a second. A process wraps under a key derived from the master key and a random salt with keyed BLAKE2b
+(RFC 7693), and takes another salt long before.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import os
 from base64 import b64decode, b64encode, urlsafe_b64encode
 from collections.abc import Sequence
 from functools import lru_cache
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from hmac import digest as hmac_digest
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -20,6 +22,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from models.sealing import Erased, MasterKeyMissing, SealBroken, Sealed
 
 KEY_BYTES = 32
+WRAPS_PER_SALT_MAX = 100_000
+WRAPPING_KEYS_MAX = 256
+SHA256_BLOCK_BYTES = 64
 _NONCE_BYTES = 12
 _SALT_BYTES = 12
 _WRAP_PURPOSE = b"dray/wrap/1"
@@ -42,13 +47,16 @@ class AesGcmSealer:
         self._keys = {key_id(key): _derived(key, _WRAP_PURPOSE) for key in master_keys}
         self._current = key_id(master_keys[0])
         self._digest_key = digest_key
-        self._purpose_key = lru_cache(maxsize=64)(self._derive_purpose_key)
+        self._purpose_hashes = lru_cache(maxsize=64)(self._purpose_hashes_anew)
+        self._wrapping_keys = lru_cache(maxsize=WRAPPING_KEYS_MAX)(self._wrapping_key)
+        self._salt = b""
+        self._wraps_left = 0
 
     def seal(self, order: str, plain: bytes) -> Sealed:
         """Seal under a fresh data key, bound to `order`."""
-        random = os.urandom(KEY_BYTES + _NONCE_BYTES)
-        data_key = random[:KEY_BYTES]
-        return Sealed(_encrypted(data_key, random[KEY_BYTES:], plain, order), self._wrap(order, data_key))
+        random = os.urandom(KEY_BYTES + _NONCE_BYTES + _NONCE_BYTES)
+        data_key, nonce, wrap_nonce = random[:KEY_BYTES], random[KEY_BYTES:-_NONCE_BYTES], random[-_NONCE_BYTES:]
+        return Sealed(_encrypted(data_key, nonce, plain, order), self._wrap(order, data_key, wrap_nonce))
 
     def seal_more(self, order: str, wrapped_key: str, plain: bytes) -> str:
         """Seal under the order's existing data key. Raises CannotUnseal."""
@@ -56,36 +64,45 @@ class AesGcmSealer:
 
     def unseal(self, order: str, sealed: str, wrapped_key: str) -> bytes:
         """The plain bytes. Raises CannotUnseal."""
-        return _decrypted(self._unwrap(order, wrapped_key), _decoded(sealed), order)
+        return _decrypted(AESGCM(self._unwrap(order, wrapped_key)), _decoded(sealed), order)
 
     def rewrap(self, order: str, wrapped_key: str) -> str:
         """The same data key under the first master key. Raises CannotUnseal."""
         if wrapped_key.startswith(self._current + "."):
             return wrapped_key
-        return self._wrap(order, self._unwrap(order, wrapped_key))
+        return self._wrap(order, self._unwrap(order, wrapped_key), os.urandom(_NONCE_BYTES))
 
     def keyed_digest(self, purpose: str, text: str) -> str:
         """HMAC-SHA256 under a key derived for `purpose`, cut to 192 bits: 32 URL-safe characters."""
-        return urlsafe_b64encode(hmac_digest(self._purpose_key(purpose), text.encode(), "sha256")[:24]).decode()
+        inner, outer = self._purpose_hashes(purpose)
+        inner, outer = inner.copy(), outer.copy()
+        inner.update(text.encode())
+        outer.update(inner.digest())
+        return urlsafe_b64encode(outer.digest()[:24]).decode()
 
-    def _derive_purpose_key(self, purpose: str) -> bytes:
-        return _derived(self._digest_key, _DIGEST_PURPOSE + purpose.encode())
+    def _purpose_hashes_anew(self, purpose: str) -> tuple[Any, Any]:
+        """HMAC's two hashes (RFC 2104) with the purpose's key in them already: the halves that every digest shares."""
+        key = _derived(self._digest_key, _DIGEST_PURPOSE + purpose.encode()).ljust(SHA256_BLOCK_BYTES, b"\0")
+        return sha256(bytes(byte ^ 0x36 for byte in key)), sha256(bytes(byte ^ 0x5C for byte in key))
 
-    def _wrap(self, order: str, data_key: bytes) -> str:
-        random = os.urandom(_SALT_BYTES + _NONCE_BYTES)
-        wrapping_key = _wrapping_key(self._keys[self._current], random[:_SALT_BYTES])
-        encrypted = AESGCM(wrapping_key).encrypt(random[_SALT_BYTES:], data_key, order.encode())
-        return f"{self._current}.{b64encode(random + encrypted).decode()}"
+    def _wrap(self, order: str, data_key: bytes, nonce: bytes) -> str:
+        if not self._wraps_left:
+            self._salt, self._wraps_left = os.urandom(_SALT_BYTES), WRAPS_PER_SALT_MAX
+        self._wraps_left -= 1
+        encrypted = self._wrapping_keys(self._current, self._salt).encrypt(nonce, data_key, order.encode())
+        return f"{self._current}.{b64encode(self._salt + nonce + encrypted).decode()}"
+
+    def _wrapping_key(self, name: str, salt: bytes) -> AESGCM:
+        return AESGCM(blake2b(salt, key=self._keys[name], digest_size=KEY_BYTES).digest())
 
     def _unwrap(self, order: str, wrapped_key: str) -> bytes:
         if not wrapped_key:
             raise Erased(f"the data key of {order} has been destroyed")
         name, _, text = wrapped_key.partition(".")
-        root = self._keys.get(name)
-        if root is None:
+        if name not in self._keys:
             raise MasterKeyMissing(f"the data key of {order} is wrapped under master key {name!r}")
         wrapped = _decoded(text)
-        return _decrypted(_wrapping_key(root, wrapped[:_SALT_BYTES]), wrapped[_SALT_BYTES:], order)
+        return _decrypted(self._wrapping_keys(name, wrapped[:_SALT_BYTES]), wrapped[_SALT_BYTES:], order)
 
 
 def key_id(master_key: bytes) -> str:
@@ -102,19 +119,15 @@ def _derived(key: bytes, purpose: bytes) -> bytes:
     return hmac_digest(key, purpose, "sha256")
 
 
-def _wrapping_key(root: bytes, salt: bytes) -> bytes:
-    return blake2b(salt, key=root, digest_size=KEY_BYTES).digest()
-
-
 def _encrypted(key: bytes, nonce: bytes, plain: bytes, order: str) -> str:
     return b64encode(nonce + AESGCM(key).encrypt(nonce, plain, order.encode())).decode()
 
 
-def _decrypted(key: bytes, sealed: bytes, order: str) -> bytes:
+def _decrypted(key: AESGCM, sealed: bytes, order: str) -> bytes:
     if len(sealed) < _NONCE_BYTES + 16:
         raise SealBroken(f"sealed data of {order} are cut short")
     try:
-        return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], order.encode())
+        return key.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], order.encode())
     except InvalidTag:
         raise SealBroken(f"sealed data of {order} were altered or belong to another order") from None
 

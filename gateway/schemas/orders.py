@@ -67,7 +67,7 @@ class OrderRequest(Body):
     currency: Currency
     lines: Annotated[list[LineRequest], Field(min_length=1, max_length=GATEWAY_LIMITS.order_lines_max)]
     allow_partial: bool = False
-    metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=METADATA_KEYS_MAX)] = {}
+    metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=METADATA_KEYS_MAX, default_factory=dict)]
 
 
 class BatchOrderRequest(OrderRequest):

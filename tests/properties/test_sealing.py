@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 
 import pytest
 from hypothesis import assume, given
@@ -116,3 +117,19 @@ def test_digests_are_stable_and_separate(master: bytes, text: str, other: str, p
 def test_a_sealer_refuses_keys_of_the_wrong_size(keys: list[bytes]) -> None:
     with pytest.raises(ValueError, match="master key"):
         AesGcmSealer(keys, DIGEST_KEY)
+
+
+@given(st.text(max_size=300), st.text("abc-", min_size=1, max_size=8))
+def test_a_digest_is_the_hmac_of_the_text(text: str, purpose: str) -> None:
+    key = hmac.digest(DIGEST_KEY, b"dray/digest/1/" + purpose.encode(), "sha256")
+    wanted = hmac.digest(key, text.encode(), "sha256")[:24]
+    assert base64.urlsafe_b64decode(a_sealer(bytes(32)).keyed_digest(purpose, text)) == wanted
+
+
+def test_no_salt_wraps_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.adapters.aesgcm_sealer.WRAPS_PER_SALT_MAX", 3)
+    sealer = a_sealer(bytes(32))
+    wrapped = [sealer.seal(f"ord_{number}", b"x").wrapped_key for number in range(9)]
+    salts = [base64.b64decode(key.partition(".")[2])[:12] for key in wrapped]
+    assert [salts.count(salt) for salt in dict.fromkeys(salts)] == [3, 3, 3]
+    assert len(set(wrapped)) == 9
