@@ -65,13 +65,15 @@ class FeedWriter:
         """From now on only this writer may write."""
         connection.execute(update(feed_state).values(writer=self._writer))
 
-    def positions(self, connection: Connection, count: int) -> int:
-        """Take so many positions, and with them the right to write; the last one before them. Raises Overtaken."""
-        taken = update(feed_state).where(feed_state.c.writer == self._writer)
-        if connection.execute(taken.values(position=feed_state.c.position + count)).rowcount != 1:
+    def taken(self, connection: Connection, count: int) -> tuple[int, int]:
+        """Take the right to write, and so many positions: the last one before them, and the number of this write.
+        Raises Overtaken."""
+        mine = update(feed_state).where(feed_state.c.writer == self._writer)
+        later = mine.values(position=feed_state.c.position + count, written=feed_state.c.written + 1)
+        if connection.execute(later).rowcount != 1:
             raise Overtaken("another projector has begun to write here")
-        last: int = connection.execute(select(feed_state.c.position)).scalar_one()
-        return last - count
+        position, written = connection.execute(select(feed_state.c.position, feed_state.c.written)).one()
+        return position - count, written
 
     def add(self, connection: Connection, told: Sequence[Told], at: Millis) -> None:
         """Before the rows of the orders are written: they say what each order's row before was."""

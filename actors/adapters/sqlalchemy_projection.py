@@ -110,11 +110,11 @@ class SqlReadModel:
         """All of it in one durable transaction. Raises Overtaken, with nothing written."""
         count = sum(change.telling is not None for batch in batches for change in batch.orders)
         with translated(), self._engine.begin() as connection:
-            last = self._feed.positions(connection, count)
+            last, number = self._feed.taken(connection, count)
             if self._advance.run(connection, [_move(batch) for batch in batches]) != len(batches):
                 raise Overtaken("a shard is not where this projector left it")
             self._feed.add(connection, told_of(batches, last), at)
-            self._write_rows(connection, batches, last)
+            self._write_rows(connection, batches, last, number)
             for batch in batches:
                 if batch.before.rebuilding and not batch.after.rebuilding:
                     self._drop_earlier(connection, batch.shard, batch.after.generation)
@@ -148,19 +148,20 @@ class SqlReadModel:
 
     # --- inside ---
 
-    def _write_rows(self, connection: Connection, batches: Sequence[Batch], position: int) -> None:
-        """position: of the feed's last row before these; they are numbered as `told_of` numbers them."""
+    def _write_rows(self, connection: Connection, batches: Sequence[Batch], position: int, number: int) -> None:
+        """position: of the feed's last row before these; they are numbered as `told_of` numbers them. number: of this
+        write."""
         changed: list[Values] = []
         replaced: list[Values] = []
         task_rows: list[Values] = []
         term_rows: list[Values] = []
-        for shard, _, (sequence, generation, _), changes in batches:
+        for shard, _, (_, generation, _), changes in batches:
             for row, version, snapshot, data_key, new_tasks, new_terms, telling, whole in changes:
                 fed, fed_at = "", 0
                 if telling is not None:
                     position += 1
                     fed, fed_at = " ".join(map(str, telling.after)), position
-                values = (*row, shard, generation, version, data_key, snapshot, sequence, fed, fed_at)
+                values = (*row, shard, generation, version, data_key, snapshot, number, fed, fed_at)
                 (replaced if whole else changed).append(values)
                 id_, created_at = row.id, row.created_at
                 task_rows += [(id_, number, supplier, status, created_at) for number, supplier, status in new_tasks]

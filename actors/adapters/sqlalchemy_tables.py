@@ -72,7 +72,7 @@ orders = Table(
 )
 """`fed`: how many public events the feed has had of it (`reading.Numbers`); `fed_at`: the position of its last row."""
 Index("orders_by_change", orders.c.shard, orders.c.sequence, orders.c.id)
-"""What has changed since: `sequence` is where the shard's stream was when the row was last written."""
+"""What has changed since: `sequence` is the number of the write that wrote the row last (`feed_state.written`)."""
 Index("orders_by_time", orders.c.created_at, orders.c.id)
 Index("orders_by_retailer", orders.c.retailer, orders.c.created_at, orders.c.id)
 Index("orders_by_status", orders.c.status, orders.c.created_at, orders.c.id)
@@ -176,8 +176,9 @@ feed_state = Table(
     Column("position", BigInteger, nullable=False),
     Column("floor", BigInteger, nullable=False),
     Column("writer", Text, nullable=False),
+    Column("written", BigInteger, nullable=False),
 )
-"""One row. `writer`: who may write this database at all."""
+"""One row. `writer`: who may write orders and feed at all; `written`: how often that has been done."""
 
 feed_departed = Table(
     "feed_departed",

@@ -4,6 +4,9 @@ Rows, the public feed and the offsets they rest on change in one transaction, so
 nothing. A row carries its order's version, and an entry that does not continue its row exactly is no guess: what is
 older is skipped, and where something is missing the order is read whole from the journal. So the projector mends what
 it finds. The feed is only ever added to: what it has had of an order is known by the order's version as well.
+
+When it is busy, an order that begins waits for one round, since most of what happens to it happens at once: so it is
+written once, not twice. Its entries stay in the stream, beyond the offset, until it is.
 """
 
 from __future__ import annotations
@@ -40,12 +43,19 @@ UNCLEAR = -1
 """The version of an order that has rows and no feed, or a feed and no rows: whatever comes, it is read whole."""
 
 
+class _Waiting(NamedTuple):
+    """An order that is not written yet: the sequence of its first entry, and what has been read of it."""
+
+    since: int
+    runs: list[Run]
+
+
 class _Followed(NamedTuple):
-    """What one read of a shard's stream gave: how far it goes, and what it adds to which orders."""
+    """What is to be written of a shard: how far its stream is in the rows then, and what is added to which orders."""
 
     shard: int
-    last: int
-    orders: dict[str, list[Run]]
+    through: int
+    orders: Mapping[str, Sequence[Run]]
 
 
 class Projector:
@@ -64,10 +74,13 @@ class Projector:
         self._wall = wall
         self._limits = limits
         self._positions: dict[int, Position] = {}
+        self._read: dict[int, int] = {}  # by shard, how far its stream has been read
+        self._waiting: dict[int, dict[str, _Waiting]] = {}
         self._known: OrderedDict[str, Known] = OrderedDict()
         self._pages: dict[tuple[int, int], list[list[Address]]] = {}  # (shard, generation) -> what is still to be read
         self._ahead: dict[int, int] = {}  # up to which sequence orders may have been read whole before they are met
         self._told_at: Millis = 0
+        self._read_at: Millis = 0  # when the round before began to read
         self._busy = False
 
     async def run(self) -> None:
@@ -117,22 +130,22 @@ class Projector:
         reporting = began - self._told_at >= self._limits.projector_report_ms
         if first or reporting:  # here a rebuild that somebody has asked for is noticed
             self._positions = dict(await asyncio.to_thread(self._model.positions))
-        places = {shard: position.sequence for shard, position in self._positions.items()}
         if first:  # the one before may have died before it trimmed
-            await self._stream.stream_trim_all(places)
-        entries = await self._stream.stream_read_all(places, self._limits.projector_entries_max)
-        followed = [self._followed(shard, found) for shard, found in entries.items()]
+            self._read = {shard: position.sequence for shard, position in self._positions.items()}
+            await self._stream.stream_trim_all(self._read)
+        entries = await self._stream.stream_read_all(self._read, self._limits.projector_entries_max)
+        followed = self._followed(entries)
         if followed:
             await self._learn(followed)
             keys = await self._data_keys(followed)
             await self._store([await self._batch(one, keys) for one in followed], began)
-            await self._stream.stream_trim_all({one.shard: one.last for one in followed})
-        self._busy = sum(len(one.orders) for one in followed) >= self._limits.projector_busy_orders_min
+            await self._stream.stream_trim_all({one.shard: one.through for one in followed})
         full = {shard for shard, found in entries.items() if len(found) >= self._limits.projector_entries_max}
         if reporting:
             drained = [shard for shard in self._positions if shard not in full]
-            await asyncio.to_thread(self._report, drained, began)
+            await asyncio.to_thread(self._report, drained, self._read_at if self._waiting else began)
             self._told_at = began
+        self._read_at = began
         return bool(full)
 
     async def rebuild_page(self) -> bool:
@@ -166,14 +179,37 @@ class Projector:
 
     # --- following ----------------------------------------------------------------------------------------------------
 
-    def _followed(self, shard: int, entries: Sequence[StreamEntry]) -> _Followed:
+    def _followed(self, entries: Mapping[int, Sequence[StreamEntry]]) -> list[_Followed]:
+        """What has been read now, and what has waited, is written; but when it is busy, what begins waits."""
+        waited, self._waiting = self._waiting, {}
+        orders = {shard: dict(waited.get(shard, {})) for shard in {**waited, **entries}}
+        for shard, found in entries.items():
+            self._gather(found, orders[shard])
+            self._read[shard] = found[-1].sequence
+        self._busy = sum(map(len, orders.values())) >= self._limits.projector_busy_orders_min
+        followed = []
+        for shard, own in orders.items():
+            through = self._read[shard]
+            if self._busy:
+                earlier = waited.get(shard, {})
+                begun = {id_: one for id_, one in own.items() if one.runs[0][0] == 0 and id_ not in earlier}
+                if begun:
+                    self._waiting[shard] = begun
+                    through = min(one.since for one in begun.values()) - 1
+                    own = {id_: one for id_, one in own.items() if id_ not in begun}
+            if own or through > self._positions[shard].sequence:
+                followed.append(_Followed(shard, through, {id_: one.runs for id_, one in own.items()}))
+        return followed
+
+    def _gather(self, entries: Sequence[StreamEntry], orders: dict[str, _Waiting]) -> None:
         kind = self._kind.name
-        orders: dict[str, list[Run]] = {}
-        for entry in entries:
-            for (kind_, id_), before, events in entry.appends:
+        for sequence, appends in entries:
+            for (kind_, id_), before, events in appends:
                 if kind_ == kind:
-                    orders.setdefault(id_, []).append((before, events))
-        return _Followed(shard, entries[-1].sequence, orders)
+                    one = orders.get(id_)
+                    if one is None:
+                        one = orders[id_] = _Waiting(sequence, [])
+                    one.runs.append((before, events))
 
     async def _learn(self, followed: Sequence[_Followed]) -> None:
         """Have at hand the orders that have rows already: all that go on, and of those that begin the ones that may
@@ -222,7 +258,7 @@ class Projector:
             log.info("shard %d: %d orders are read whole", shard, len(broken))
             changes += await self._whole(shard, broken)
         before = self._positions[shard]
-        return Batch(shard, before, before._replace(sequence=followed.last), changes)
+        return Batch(shard, before, before._replace(sequence=followed.through), changes)
 
     async def _whole(self, shard: int, addresses: Sequence[Address]) -> list[OrderChange]:
         """The rows of these orders from the journal itself. The feed gets what it has not had, if that can be known."""
@@ -265,6 +301,8 @@ class Projector:
     def _forget(self) -> None:
         """After a failure nothing in memory is trusted."""
         self._positions.clear()
+        self._read.clear()
+        self._waiting.clear()
         self._ahead.clear()
         self._known.clear()
         self._pages.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import select
@@ -20,11 +21,15 @@ from tests.contract.order_histories import SHARDS, START, Life, Writer
 FEW = Limits(projector_entries_max=3, projector_orders_known_max=2, rebuild_page_orders_max=2)
 """Bounds so small that a handful of orders meets all of them."""
 
+BUSY = replace(FEW, projector_busy_orders_min=1)
+"""Always busy: orders that begin wait for a round."""
+
 
 class Side:
     """A journal, a database, and the projector between them, which a test may kill."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, limits: Limits = FEW) -> None:
+        self.limits = limits
         self.store = MemoryStore()
         self.writer = Writer(self.journal())
         self.url = url
@@ -35,7 +40,7 @@ class Side:
         return MemoryStream(self.store, stream_kinds=frozenset({"order"}))
 
     def start(self) -> Projector:
-        return Projector(ORDER, self.journal(), self.model, shards=SHARDS, wall=lambda: START, limits=FEW)
+        return Projector(ORDER, self.journal(), self.model, shards=SHARDS, wall=lambda: START, limits=self.limits)
 
     def kill(self) -> None:
         """Whatever it knew is gone; what is stored is not."""

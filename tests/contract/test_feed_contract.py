@@ -28,7 +28,7 @@ from models.decision import Address
 from models.feed import Entry
 from tests.contract.databases import NAMES, databases
 from tests.contract.order_histories import START, Life, Writer, life
-from tests.contract.read_sides import Side, live, stumble
+from tests.contract.read_sides import BUSY, FEW, Side, live, stumble
 
 OPS = Audience()
 SCANNED = 2
@@ -195,7 +195,7 @@ async def test_a_database_from_before_the_feed_is_told_of_from_the_beginning(sid
 @given(seed=st.integers(0, 2**32))
 async def test_killed_at_random_nothing_is_missed_or_doubled(new_database: Callable[[], str], seed: int) -> None:
     dice = random.Random(seed)
-    side = Side(new_database())
+    side = Side(new_database(), dice.choice([FEW, BUSY]))
     lives = [life(number) for number in range(dice.randrange(1, 8))]
     left = list(lives)
     if dice.random() < 0.3:
@@ -217,6 +217,30 @@ async def test_killed_at_random_nothing_is_missed_or_doubled(new_database: Calla
     side.kill()
     await side.rest()
     check(side.url, *lives)
+    side.close()
+
+
+async def test_when_it_is_busy_what_begins_waits_for_a_round(new_database: Callable[[], str]) -> None:
+    side = Side(new_database(), BUSY)
+    await side.projector.prepare()
+    while await side.projector.round() or await side.projector.rebuild_page():
+        pass
+    one, other = life(0), life(4)
+    await side.writer.add((one, 2))
+    await side.projector.round()
+    await side.writer.add((one, 99), (other, 2))
+    assert rows(side.url) == []
+    await side.projector.round()
+    assert [row.order for row in rows(side.url)] == [one.id]
+    assert side.backlog(), "what waits is not trimmed"
+    side.kill()
+    await side.projector.round()
+    assert len(rows(side.url)) == 1
+    await side.projector.round()
+    assert [row.order for row in rows(side.url)] == [one.id, other.id] and not side.backlog()
+    await live(side, other)
+    await side.projector.round()
+    check(side.url, one, other)
     side.close()
 
 

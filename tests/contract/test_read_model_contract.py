@@ -22,7 +22,7 @@ from actors.runtime.reading import Batch, Overtaken, Position, ReadModelUnavaila
 from models.decision import Address
 from tests.contract.databases import NAMES, databases
 from tests.contract.order_histories import SHARDS, START, Life, Writer, life
-from tests.contract.read_sides import Side, live, rows, stumble
+from tests.contract.read_sides import BUSY, FEW, Side, live, rows, stumble
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -185,7 +185,7 @@ async def test_killed_at_random_the_rows_equal_a_fresh_rebuild(new_database: Cal
     """Under arriving orders the projector dies before a write, after it, and before the trim; rebuilds begin at any
     time; and the streams may have been opened late."""
     dice = random.Random(seed)
-    side = Side(new_database())
+    side = Side(new_database(), dice.choice([FEW, BUSY]))
     lives = [life(number) for number in range(dice.randrange(1, 10))]
     if dice.random() < 0.3:
         await live(side, lives.pop())  # before anybody followed

@@ -27,8 +27,10 @@ def upgrade() -> None:
         sa.Column("identity", sa.Text, primary_key=True),
         *[sa.Column(name, sa.BigInteger, nullable=False) for name in ("position", "floor")],
         sa.Column("writer", sa.Text, nullable=False),
+        sa.Column("written", sa.BigInteger, nullable=False),
     )
-    op.bulk_insert(state, [{"identity": secrets.token_hex(8), "position": 0, "floor": 0, "writer": ""}])
+    first = {"position": 0, "floor": 0, "writer": "", "written": 0}
+    op.bulk_insert(state, [{"identity": secrets.token_hex(8), **first}])
     op.create_table(
         "feed_departed",
         sa.Column("order_id", sa.Text, primary_key=True),
@@ -49,6 +51,7 @@ def upgrade() -> None:
         sa.Column("claimed_by", sa.Text, nullable=False),
     )
     op.create_index("outbox_due", "outbox", ["purpose", "due_at"])
+    op.execute("UPDATE orders SET sequence = 0")  # from now on the number of the write; a rebuild has all counted again
     op.execute("DELETE FROM terms WHERE term LIKE 'stripe:tr_%'")  # transfers name their orders themselves
     op.execute("UPDATE shards SET rebuilding = true, generation = generation + 1")
 
