@@ -123,12 +123,11 @@ class _Search:
                 ways.append((frozenset({stripe_term(text)}),))
         words = list(dict.fromkeys(word.lower() for word in WORDS.findall(text)))
         if words and self._retailers and len(words) <= WORDS_MAX:
-            ways.append(tuple(self._word(word) for word in words))
+            ways += [tuple(self._word(retailer, word) for word in words) for retailer in self._retailers]
         return tuple(ways) or (NO_ORDER,)
 
-    def _word(self, word: str) -> frozenset[str]:
-        digest = self._digest.keyed_digest
-        return frozenset(word_term(digest("name-word", f"{retailer}\0{word}")) for retailer in self._retailers)
+    def _word(self, retailer: str, word: str) -> frozenset[str]:
+        return frozenset({word_term(self._digest.keyed_digest("name-word", f"{retailer}\0{word}"))})
 
 
 async def _retailers(gateway: Gateway, principal: Principal, fields: Mapping[str, str]) -> Sequence[str]:

@@ -20,6 +20,10 @@ Columns = tuple[ColumnElement[Any], ColumnElement[Any]]
 
 REFUNDED = "refunded"
 FEW_ORDERS_MAX = 5_000
+COUNTED_MAX = 20_000
+"""How far a term's orders are counted to find out which of several is the rarest: half a millisecond."""
+WAYS_FEW = 16
+PARAMETERS_MAX = 500
 
 
 class SqlOrders:
@@ -36,7 +40,7 @@ class SqlOrders:
         """At most `query.limit` orders, newest first."""
         with translated(), self._engine.connect() as connection:
             places: set[Place] = set()
-            for wanted in query.any_of or ((),):
+            for wanted in _possible(connection, query.any_of) if query.any_of else ((),):
                 for partly in (False, True) if query.status == REFUNDED else (False,):
                     places.update(_places(connection, query, wanted, partly=partly, few_max=self._few_max))
             page = sorted(places, reverse=True)[: query.limit]
@@ -95,8 +99,11 @@ def _kept(connection: Connection, page: Sequence[Place]) -> dict[str, Kept]:
 def _places(connection: Connection, query: OrderQuery, wanted: AllOf, *, partly: bool, few_max: int) -> Sequence[Place]:
     """The first places that fit. `partly`: orders of which a part was refunded, instead of the status asked for."""
     status = _status(query, partly=partly)
-    by_status = bool(status) and bool(wanted or query.asked) and _few(connection, status, few_max)
-    statement, (at, id_) = _along_orders(query, wanted, by_status) if by_status else _along(query, wanted)
+    by_status = bool(status) and bool(wanted or query.asked or query.emails) and _few(connection, status, few_max)
+    if by_status:
+        statement, (at, id_) = _along_orders(query, wanted, by_status)
+    else:
+        statement, (at, id_) = _along(query, wanted, _rarest(connection, wanted))
     own = at is orders.c.created_at and not query.emails and not partly
     if query.retailer:
         # Along another index this is to be looked at, not searched by: an expression leaves no index to choose.
@@ -116,6 +123,18 @@ def _places(connection: Connection, query: OrderQuery, wanted: AllOf, *, partly:
         statement = statement.where(orders.c.id == query.id)
     rows = connection.execute(statement.order_by(at.desc(), id_.desc()).limit(query.limit))
     return [(row[0], row[1]) for row in rows]
+
+
+def _possible(connection: Connection, ways: Sequence[AllOf]) -> Sequence[AllOf]:
+    """Leave out ways whose terms nobody has, where there are many: of a thousand retailers few may know the name."""
+    if len(ways) <= WAYS_FEW:
+        return ways
+    every = sorted({term for wanted in ways for some in wanted for term in some})
+    there: set[str] = set()
+    for first in range(0, len(every), PARAMETERS_MAX):
+        some = terms.c.term.in_(every[first : first + PARAMETERS_MAX])
+        there.update(connection.execute(select(terms.c.term).where(some).group_by(terms.c.term)).scalars())
+    return [wanted for wanted in ways if all(some & there for some in wanted)]
 
 
 def _status(query: OrderQuery, *, partly: bool) -> list[ColumnElement[bool]]:
@@ -138,30 +157,45 @@ def _along_orders(query: OrderQuery, wanted: AllOf, by_status: bool) -> tuple[Se
     statement = select(at, id_)
     for some in wanted:
         if by_status:
-            has = terms.c.term.in_(some) & (terms.c.created_at == at) & (terms.c.order_id == id_)
-            statement = statement.where(select(terms.c.term).where(has).exists())
+            statement = statement.where(_has(some, at, id_))
         else:
             statement = statement.where(id_.in_(select(terms.c.order_id).where(terms.c.term.in_(some))))
     return _asked(statement, query), (at, id_)
 
 
-def _along(query: OrderQuery, wanted: AllOf) -> tuple[Select[Any], Columns]:
-    """Along the index of a single term, else that of the supplier's tasks, else one of the orders' own."""
-    single = next((some for some in wanted if len(some) == 1), None)
+def _rarest(connection: Connection, wanted: AllOf) -> str:
+    """Of the terms that an order must have, the one that the fewest have; '' if there is none."""
+    single = [next(iter(some)) for some in wanted if len(some) == 1]
+
+    def count(term: str) -> int:
+        some = select(terms.c.created_at).where(terms.c.term == term).limit(COUNTED_MAX).subquery()
+        return connection.execute(select(func.count()).select_from(some)).scalar() or 0
+
+    return min(single, key=count) if len(single) > 1 else "".join(single)
+
+
+def _along(query: OrderQuery, wanted: AllOf, term: str) -> tuple[Select[Any], Columns]:
+    """Along the index of `term`, else that of the supplier's tasks, else one of the orders' own."""
     at: ColumnElement[Any]
     id_: ColumnElement[Any]
-    if single is not None:
+    if term:
         at, id_ = terms.c.created_at, terms.c.order_id
-        statement = select(at, id_).join(orders, orders.c.id == id_).where(terms.c.term == next(iter(single)))
+        statement = select(at, id_).join(orders, orders.c.id == id_).where(terms.c.term == term)
         for some in wanted:
-            if some is not single:
-                other = terms.alias()
-                statement = statement.where(orders.c.id.in_(select(other.c.order_id).where(other.c.term.in_(some))))
+            if some != {term}:
+                statement = statement.where(_has(some, at, id_))
         return _asked(statement, query), (at, id_)
     if query.asked and not wanted:
         at, id_ = tasks.c.created_at, tasks.c.order_id
         return select(at, id_).join(orders, orders.c.id == id_).where(tasks.c.supplier == query.asked), (at, id_)
     return _along_orders(query, wanted, by_status=False)
+
+
+def _has(some: frozenset[str], at: ColumnElement[Any], id_: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Has the order at this place one of the terms? One look at the terms' key for each of them."""
+    other = terms.alias()
+    one = other.c.term == next(iter(some)) if len(some) == 1 else other.c.term.in_(some)
+    return select(other.c.term).where(one, other.c.created_at == at, other.c.order_id == id_).exists()
 
 
 def _asked(statement: Select[Any], query: OrderQuery) -> Select[Any]:

@@ -155,6 +155,7 @@ def test_pages_are_what_a_look_at_all_orders_gives(stocked: Library, query: Orde
         (OrderQuery(limit=5, retailer="acme", emails=frozenset({"mail-acme-0"})), "orders_by_email"),
         (OrderQuery(limit=5, asked="north"), "tasks_by_supplier"),
         (OrderQuery(limit=5, retailer="acme", any_of=((frozenset({"word:x"}),),)), "terms USING PRIMARY KEY (term=?"),
+        (OrderQuery(limit=5, any_of=((frozenset({"x"}), frozenset({"y"})),)), "terms_1 USING PRIMARY KEY (term=?"),
         (TaskQuery(limit=5, supplier="north"), "tasks_by_supplier "),
         (TaskQuery(limit=5, supplier="north", status="offered"), "tasks_by_supplier_status"),
     ],
@@ -200,6 +201,13 @@ def test_tasks_are_what_a_look_at_all_orders_gives(stocked: Library, query: Task
         met += [(found.kept.id, found.consignment, found.status) for found in page]
         query = replace(query, after=page[-1].place)
     assert met == expected
+
+
+def test_of_many_ways_those_count_that_somebody_has(stocked: Library) -> None:
+    nobody = [(frozenset({f"word:nobody-{n}"}), frozenset({"word:acme-ann"})) for n in range(1_200)]
+    one = (frozenset({"word:acme-ann"}), frozenset({"word:acme-lee"}))
+    query = OrderQuery(limit=5, any_of=(*nobody, one))
+    assert stocked.walk(query) == stocked.expected(query) != []
 
 
 def test_one_order_is_found_by_its_id(stocked: Library) -> None:
