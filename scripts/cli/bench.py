@@ -20,6 +20,7 @@ NAMES = {
     "activation": "a crash: time to be ready, reading cold and warm orders",
     "router": "to an actor and back",
     "journal": "commits of a busy host",
+    "archive": "orders at rest leave Redis",
     "projector": "CPU of the read side",
     "read_side": "lists, searches, reports and exports, of 1,000 orders up to as many as said",
     "gateway": "CPU of a gateway whose actors answer at once",
