@@ -143,7 +143,9 @@ class Hosted:
             on_lost=self._lost,
             on_foreign=self._wake,
             archive=self._archive,
-            limits=replace(LIMITS, archive_after_s=spec["archive_after_s"]),
+            limits=replace(
+                LIMITS, archive_after_s=spec["archive_after_s"], arrivals_in_flight_max=spec["arrivals_max"]
+            ),
         )
         self._storage = StorageWatch(self.core, journal, Path(spec["data"]) if spec["data"] else None)
         self.link = HostLink(self.core, name, ray_cluster.find_director, cell=cell)

@@ -79,6 +79,9 @@ class Settings:
     )  # fmt: skip
     redis: str = _set("", "Redis to use (redis://, rediss:// or unix://); empty starts an embedded one", metavar="URL")
     database: str = _set("", "SQL database of the read side; empty uses SQLite in the data directory", metavar="URL")
+    arrivals_max: int = _set(
+        2_000, "orders that a host has under way before it refuses more with 429", _at_least(1), metavar="N",
+    )
     archive_after: float = _set(
         600.0, "seconds an order at rest is quiet before it leaves Redis for the archive; 0 keeps all in Redis",
         _number, variable="DRAY_ARCHIVE_AFTER_S", metavar="S",

@@ -28,6 +28,7 @@ class Spec(TypedDict):
     database: str
     archive: str
     archive_after_s: float
+    arrivals_max: int
     payments: str
     stripe_url: str
     simulated_latency_ms: float
@@ -61,6 +62,7 @@ def spec_of(settings: Settings, redis: str, stripe_url: str) -> Spec:
         database=settings.database or f"sqlite:///{data / 'read.db'}",
         archive=archive_of(settings.database, data),
         archive_after_s=settings.archive_after,
+        arrivals_max=settings.arrivals_max,
         payments=settings.payments,
         stripe_url=stripe_url,
         simulated_latency_ms=settings.simulated_latency_ms,

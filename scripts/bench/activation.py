@@ -13,7 +13,7 @@ import psutil
 import uvloop
 
 from scripts import client, run_state
-from scripts.bench.measuring import load, show, system
+from scripts.bench.measuring import Bar, load, show, system
 from scripts.load.latencies import Latencies
 from scripts.load.receipts import read_receipts
 from scripts.load.wire import Pool
@@ -37,7 +37,7 @@ class Row:
     p99_ms: float
 
 
-def run(orders: int = 5_000) -> list[Row]:
+def run(orders: int = 5_000) -> list[Bar]:
     """Measure; print a table and a JSON line."""
     with system() as settings:
         measured = load(settings, orders=orders, in_flight=128)
@@ -51,8 +51,7 @@ def run(orders: int = 5_000) -> list[Row]:
             for what in ("cold, after a crash", "warm")
             for rate, latencies in [_read_all(settings, names)]
         ]
-    show("activation", rows)
-    return rows
+    return show("activation", rows)
 
 
 def _kill(settings: Settings) -> None:

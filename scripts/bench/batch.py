@@ -11,8 +11,8 @@ import aiohttp
 import orjson
 
 from scripts import client, run_state
-from scripts.bench.acceptance import ORDERS_MAX, WARM_UP, prepare
-from scripts.bench.measuring import NEVER_MS, show, system
+from scripts.bench.acceptance import WARM_UP, prepare
+from scripts.bench.measuring import NEVER_MS, NO_LIMIT, Bar, show, system
 from scripts.load.catalogue import Catalogue
 from scripts.load.orders import Orders
 from scripts.load.plan import Plan
@@ -29,17 +29,18 @@ class Row:
     orders_per_second: float
 
 
-def run(orders: int = ORDERS_MAX) -> list[Row]:
-    """Measure with payments that never answer, so that it is intake alone; print a table and a JSON line."""
-    orders = min(orders, ORDERS_MAX)
-    with system(simulated_latency_ms=NEVER_MS) as settings:
+def run(orders: int = 40_000) -> list[Bar]:
+    """Measure with payments that never answer, so that it is intake alone; print a table and a JSON line. Raises
+    AssertionError if a line was not accepted."""
+    with system(simulated_latency_ms=NEVER_MS, arrivals_max=NO_LIMIT) as settings:
         drawn = asyncio.run(prepare(settings))
         url = run_state.running(settings).url
         asyncio.run(_send(url, drawn, WARM_UP, "warm"))
         accepted, seconds = asyncio.run(_send(url, drawn, orders, "bench"))
-    row = Row(CONNECTIONS, orders, accepted, accepted / seconds)
-    show("batch", [row])
-    return [row]
+    sent = orders // CONNECTIONS * CONNECTIONS
+    assert accepted == sent, f"{accepted} of {sent} lines were accepted"
+    row = Row(CONNECTIONS, sent, accepted, accepted / seconds)
+    return show("batch", [row], [Bar("orders accepted/s in batches", row.orders_per_second, 5_000)])
 
 
 async def _send(url: str, drawn: Catalogue, orders: int, run_: str) -> tuple[int, float]:

@@ -12,7 +12,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -33,6 +33,7 @@ from models.order.evolve import evolve
 from models.order.state import Order
 from models.order.view import view
 from models.record import changed
+from scripts.bench.measuring import Bar, show
 
 KEY = "bench"
 CONNECTIONS = 32
@@ -95,12 +96,13 @@ class Instant:
         return [self._replies[address.kind] for address in addresses]
 
 
-def run(requests: int = 10_000) -> list[Row]:
+def run(requests: int = 10_000) -> list[Bar]:
     """Measure; print a table and a JSON line."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs,), daemon=True)
     process.start()
+    theirs.close()  # so that its death ends our waiting
     try:
         port: int = ours.recv()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -108,11 +110,7 @@ def run(requests: int = 10_000) -> list[Row]:
     finally:
         process.terminate()
         process.join()
-    print("request              requests/s  gateway CPU ms")
-    for row in rows:
-        print(f"{row.request:20}  {row.requests_per_second:9.0f}  {row.cpu_ms:14.3f}")
-    print(json.dumps({"benchmark": "gateway", "rows": [asdict(row) for row in rows]}))
-    return rows
+    return show("gateway", rows)
 
 
 def _serve(port: Connection) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scripts.bench.measuring import load, show, system
+from scripts.bench.measuring import Bar, load, none_lost, show, system
 
 
 @dataclass(frozen=True)
@@ -18,17 +18,18 @@ class Row:
     decision_p99_ms: float
 
 
-def run(orders: int = 10_000) -> list[Row]:
+def run(orders: int = 10_000) -> list[Bar]:
     """Measure; print a table and a JSON line. Raises AssertionError if more or less was sold than there was."""
     with system() as settings:
-        load(settings, orders=500, in_flight=64)
+        load(settings, orders=max(500, orders // 10), in_flight=64)
         measured = load(settings, orders=orders, in_flight=256, hot_units=orders // 10)
+    none_lost(measured)
     total = measured.total
     refused = total.cancelled["out_of_stock"]
     completion = total.completion.summary_ms()
     row = Row(
         orders, orders // 10, total.confirmed, refused, measured.ended_per_second, completion["p50"], completion["p99"]
     )
-    show("hot_sku", [row])
+    bars = show("hot_sku", [row], [Bar("orders decided/s on one SKU", row.decided_per_second, 1_800)])
     assert (total.confirmed, refused) == (row.units, row.buyers - row.units), "sold more or less than there was"
-    return [row]
+    return bars

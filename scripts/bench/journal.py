@@ -7,13 +7,12 @@ each, 256 in flight, SKUs chosen by Zipf's law; every pipeline carries what a ho
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import resource
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from actors.runtime.ports import Append, Cell, Commit, Group, Guard, Ownership, 
 from models.decision import Address, Due
 from models.identity import order_id, shard_of
 from scripts import redis_server
+from scripts.bench.measuring import Bar, show
 
 IN_FLIGHT = 256
 GROUPS_PER_PIPELINE = 60
@@ -49,7 +49,7 @@ class Row:
     aof_bytes_per_order: float
 
 
-def run(orders: int = 4_000, shards: Sequence[int] = (16, 64)) -> list[Row]:
+def run(orders: int = 4_000, shards: Sequence[int] = (16, 64)) -> list[Bar]:
     """Measure against an embedded Redis of its own; print a table and a JSON line."""
     rows = []
     for count in shards:
@@ -60,8 +60,7 @@ def run(orders: int = 4_000, shards: Sequence[int] = (16, 64)) -> list[Row]:
                     rows.append(asyncio.run(_measure(server.url, orders, count, streamed)))
                 finally:
                     server.stop()
-    _print(rows)
-    return rows
+    return show("journal", rows)
 
 
 async def _measure(url: str, orders: int, shards: int, streamed: bool) -> Row:
@@ -178,17 +177,6 @@ def _merged(chunk: Sequence[list[Append]], versions: dict[Address, int]) -> Iter
         first = merged[0]
         placing = first.address.kind == "order" and first.expected_version == 0
         yield Group(merged, Guard(first.address.id[-16:], first.address.id, 86_400_000) if placing else None)
-
-
-def _print(rows: Sequence[Row]) -> None:
-    print("shards  stream  orders/s  client us/order  Redis us/order  pipelines  commits each  log bytes/order")
-    for row in rows:
-        print(
-            f"{row.shards:6}  {row.streamed!s:>6}  {row.orders_per_second:8.0f}  {row.client_cpu_us:15.1f}"
-            f"  {row.redis_cpu_us:14.1f}  {row.pipelines:9}  {row.commits_per_pipeline:12.1f}"
-            f"  {row.aof_bytes_per_order:15.0f}"
-        )
-    print(json.dumps({"benchmark": "journal", "rows": [asdict(row) for row in rows]}))
 
 
 if __name__ == "__main__":

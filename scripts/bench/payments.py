@@ -11,7 +11,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,6 +24,7 @@ from actors.runtime.ports import EffectRunner
 from models.decision import Address, Command, Effect
 from models.identity import order_id
 from models.payments import Authorise, Done, PaymentAnswer
+from scripts.bench.measuring import Bar, show
 
 NOW = 1_790_000_000_000
 UNPACED = PaceLimits(rate_start_per_s=1e6, rate_max_per_s=1e6)
@@ -60,14 +61,10 @@ class _Answered(Command):
     answer: PaymentAnswer | None = None
 
 
-def run(effects: int = 2_000) -> list[Row]:
+def run(effects: int = 2_000) -> list[Bar]:
     """Measure; print a table and a JSON line."""
     rows = [*asyncio.run(_measure_simulated(effects * 10)), *_measure_stripe(effects), _measure_sealing(effects * 5)]
-    print("what                                      in flight  CPU us each  wall us each")
-    for row in rows:
-        print(f"{row.what:40}  {row.in_flight:9}  {row.cpu_us:11.1f}  {row.wall_us:12.1f}")
-    print(json.dumps({"benchmark": "payments", "rows": [asdict(row) for row in rows]}))
-    return rows
+    return show("payments", rows)
 
 
 async def _measure_simulated(effects: int) -> list[Row]:
@@ -85,6 +82,7 @@ def _measure_stripe(effects: int) -> list[Row]:
     ours, theirs = context.Pipe()
     server = context.Process(target=_serve, args=(theirs,), daemon=True)
     server.start()
+    theirs.close()  # so that its death ends our waiting
     try:
         address = f"http://127.0.0.1:{ours.recv()}"
         return [asyncio.run(_measure_stripe_at(address, effects, in_flight)) for in_flight in (1, 16)]

@@ -15,7 +15,7 @@ import uvloop
 from actors.runtime.envelope import Status
 from models.decision import Address
 from scripts import run_state
-from scripts.bench.measuring import load, show, system
+from scripts.bench.measuring import Bar, load, show, system
 from scripts.load.latencies import Latencies
 from scripts.settings import Settings
 from scripts.spec import spec_of
@@ -33,7 +33,7 @@ class Row:
     driver_cpu_us: float
 
 
-def run(orders: int = 20_000) -> list[Row]:
+def run(orders: int = 20_000) -> list[Bar]:
     """Measure `orders` reads (fewer where one waits for the other); print a table and a JSON line."""
     context = multiprocessing.get_context("spawn")  # Ray reads the environment when it is imported
     with system() as settings:
@@ -46,8 +46,7 @@ def run(orders: int = 20_000) -> list[Row]:
         finally:
             os.environ.clear()
             os.environ.update(before)
-    show("router", rows)
-    return rows
+    return show("router", rows)
 
 
 def _in_driver(settings: Settings, reads: int) -> list[Row]:

@@ -13,12 +13,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
 import psutil
 
+from scripts.bench.measuring import Bar, show
 from scripts.sandbox.log import FILE_NAME
 
 CALLS_PER_ORDER = 5
@@ -38,17 +39,10 @@ class Row:
     restart_s: float
 
 
-def run(orders: int = 2_000) -> list[Row]:
+def run(orders: int = 2_000) -> list[Bar]:
     """Measure; print a table and a JSON line."""
     rows = [_measure("in memory", orders, durable=False), _measure("with --data", orders, durable=True)]
-    print("what         requests/s  CPU us/request  memory KB/order  log KB/order  restart s")
-    for row in rows:
-        print(
-            f"{row.what:12} {row.requests_per_s:10.0f}  {row.cpu_us:14.0f}  {row.memory_kb_per_order:15.1f}"
-            f"  {row.log_kb_per_order:12.1f}  {row.restart_s:9.1f}"
-        )
-    print(json.dumps({"benchmark": "sandbox", "orders": orders, "rows": [asdict(row) for row in rows]}))
-    return rows
+    return show("sandbox", rows)
 
 
 def _measure(what: str, orders: int, durable: bool) -> Row:

@@ -85,7 +85,7 @@ class Interval:
 
 @dataclass
 class Measured:
-    """A test's result."""
+    """A test's result. begun_at: when the first order was due, by `time.monotonic`."""
 
     plan: Plan
     run: str
@@ -98,6 +98,7 @@ class Measured:
     seconds: float = 0.0
     cpu_s: dict[str, float] = field(default_factory=dict)
     diary: Diary = field(default_factory=Diary)
+    begun_at: float | None = None
     interrupted: bool = False
     audit: dict[str, Any] = field(default_factory=dict)
 

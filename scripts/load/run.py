@@ -102,6 +102,7 @@ class LoadTest:
         watch = Watch(self._settings, self._state)
         watch.start()
         await asyncio.sleep(begins - time.monotonic())
+        self.measured.begun_at = begins
         self._first_order().set_result(begins)
         first = before = meter.sample()
         last = time.monotonic()
