@@ -45,11 +45,11 @@ def run(orders: int = 5_000) -> list[Bar]:
         log_mb = log.stat().st_size / 1e6 if log.exists() else 0.0
         names = sorted({receipt.order for receipt in read_receipts(Path(measured.receipts)) if receipt.order})
         _kill(settings)
-        ready_s = _start_again(settings)
+        ready_s = start_again(settings)
         rows = [
             Row(what, len(names), log_mb, ready_s, rate, latencies.percentile_ms(0.5), latencies.percentile_ms(0.99))
             for what in ("cold, after a crash", "warm")
-            for rate, latencies in [_read_all(settings, names)]
+            for rate, latencies in [read_all(settings, names)]
         ]
     return show("activation", rows)
 
@@ -63,16 +63,17 @@ def _kill(settings: Settings) -> None:
                 process.kill()
 
 
-def _start_again(settings: Settings) -> float:
-    """Seconds until orders are accepted."""
-    flags = [flag_of("data"), str(settings.data), flag_of("port"), "0", flag_of("payments"), "simulated"]
+def start_again(settings: Settings, **more: str) -> float:
+    """Seconds until orders are accepted. Raises DidNotStart."""
+    told = {"data": str(settings.data), "port": "0", "payments": "simulated", **more}
     began = time.perf_counter()
-    if detach(settings, flags):
-        raise DidNotStart(f"not after the crash: the logs are in {settings.logs}")
+    if detach(settings, [part for name, text in told.items() for part in (flag_of(name), text)]):
+        raise DidNotStart(f"not a second time: the logs are in {settings.logs}")
     return time.perf_counter() - began
 
 
-def _read_all(settings: Settings, orders: Sequence[str]) -> tuple[float, Latencies]:
+def read_all(settings: Settings, orders: Sequence[str]) -> tuple[float, Latencies]:
+    """Read every one of these orders: how many a second, and how long each took."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_read(settings, orders))
 

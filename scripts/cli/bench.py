@@ -43,6 +43,22 @@ NAMES = {
     "gateway": Bench("CPU of a gateway whose actors answer at once", 2_000),
     "payments": Bench("CPU of each Payments adapter", 300),
     "sandbox": Bench("the Stripe-compatible sandbox", 300),
+    "saga": "orders from POST to confirmed, 64 and 256 in flight",
+    "acceptance": "POST to a durable 202, beside a bare FastAPI POST",
+    "hot_sku": "a tenth as many units as buyers, of one SKU",
+    "wide": "orders with 100 lines",
+    "batch": "NDJSON batch intake",
+    "growth": "rate and memory as orders pile up",
+    "activation": "a crash: time to be ready, reading cold and warm orders",
+    "router": "to an actor and back",
+    "journal": "commits of a busy host",
+    "archive": "orders at rest leave Redis",
+    "projector": "CPU of the read side",
+    "standing": "time to be ready with many orders in the archive and 20,000 live",
+    "read_side": "lists, searches, reports and exports, of 1,000 orders up to as many as said",
+    "gateway": "CPU of a gateway whose actors answer at once",
+    "payments": "CPU of each Payments adapter",
+    "sandbox": "the Stripe-compatible sandbox",
 }
 
 
