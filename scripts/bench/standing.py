@@ -23,7 +23,7 @@ from models.decision import Address, Millis
 from models.identity import order_id
 from scripts import run_state
 from scripts.bench.activation import read_all, start_again
-from scripts.bench.measuring import load, show, system
+from scripts.bench.measuring import Bar, load, show, system
 from scripts.settings import Settings
 from scripts.spec import archive_of
 from scripts.supervision import leftovers
@@ -36,6 +36,7 @@ READS = 500
 DAYS = 30
 DAY_MS = 86_400_000
 STOP_S = 60.0
+READY_S = 20.0
 POLL_S = 2.0
 NEVER_S = "86400"  # nothing is archived while we look
 AT = re.compile(rb'"at":(\d+)')
@@ -57,8 +58,9 @@ class Row:
     rows_gb: float
 
 
-def run(orders: int = 50_000, live: int = LIVE_ORDERS) -> list[Row]:
+def run(orders: int = 50_000) -> list[Bar]:
     """Measure; print a table and a JSON line."""
+    live = min(LIVE_ORDERS, orders)
     with system(archive_after=NEVER_S) as settings:
         load(settings, orders=live, in_flight=IN_FLIGHT)
         state = run_state.running(settings)
@@ -73,8 +75,7 @@ def run(orders: int = 50_000, live: int = LIVE_ORDERS) -> list[Row]:
         rows.append(_row("with all rows to be made", settings, archived, live))
         _stop(settings)
         rows.append(_row("again", settings, archived, live))
-    show("standing", rows)
-    return rows
+    return show("standing", rows, [Bar("seconds until ready", rows[-1].ready_s, READY_S, at_least=False)])
 
 
 def _stop(settings: Settings) -> None:
