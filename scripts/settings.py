@@ -39,6 +39,9 @@ def _at_least(least: int) -> Callable[[str], int]:
     return parse
 
 
+_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _one_of(*choices: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in choices:
@@ -71,7 +74,14 @@ class Settings:
     data: Path = _set(Path(".dray"), "data directory: names the system that a command means", Path, metavar="DIR")
     port: int = _set(8080, "port of the gateways; 0 takes a free one", _port, metavar="PORT")
     bind: str = _set("127.0.0.1", "address that the gateways listen on", metavar="ADDRESS")
-    hosts: int = _set(2, "pooled hosts that share the shards", _at_least(1), metavar="N")
+    hosts: int = _set(
+        max(1, _CORES // 2), "pooled hosts that share the shards; half as many as cores unless you say", _at_least(1),
+        metavar="N",
+    )  # fmt: skip
+    standby: int = _set(
+        1, "hosts that hold no shards until another dies; a cluster's nodes stand in for each other", _at_least(0),
+        metavar="N",
+    )  # fmt: skip
     gateways: int = _set(1, "gateway processes that share the port", _at_least(1), metavar="N")
     payments: str = _set(
         "sandbox", "who takes the money: the Stripe-compatible sandbox, an in-process simulation, or Stripe",

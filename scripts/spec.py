@@ -23,6 +23,7 @@ class Spec(TypedDict):
 
     shards: int
     hosts: int
+    standby: int
     dedicated: list[str]
     redis: str
     database: str
@@ -57,6 +58,7 @@ def spec_of(settings: Settings, redis: str, stripe_url: str) -> Spec:
     return Spec(
         shards=settings.shards,
         hosts=settings.hosts if alone else 0,  # nodes of a cluster add their own
+        standby=settings.standby if alone else 0,
         dedicated=sorted({rule.strip() for rule in settings.dedicated.split(",") if rule.strip()}),
         redis=redis,
         database=settings.database or f"sqlite:///{data / 'read.db'}",

@@ -69,16 +69,18 @@ class _Peer:
 class DirectorServer:
     """One director's connections.
 
-    shards, hosts: what there is to share, and how many are expected to share it.
+    shards, hosts: what there is to share, and how many are expected to report; `standby` of them hold nothing.
     journal:       asked for the leases of hosts that have gone silent.
     """
 
     def __init__(
-        self, shards: int, hosts: int, *, journal: Journal, spawner: Spawner, dedicated: Sequence[str] = (),
-        dedicated_idle_s: float = DEDICATED_IDLE_S, dedicated_hosts_max: int = DEDICATED_HOSTS_MAX,
+        self, shards: int, hosts: int, *, journal: Journal, spawner: Spawner, standby: int = 0,
+        dedicated: Sequence[str] = (), dedicated_idle_s: float = DEDICATED_IDLE_S,
+        dedicated_hosts_max: int = DEDICATED_HOSTS_MAX,
     ) -> None:  # fmt: skip
         self.director = Director(
-            shards, hosts, version=time.time_ns() // 1_000_000, now=time.monotonic(), dedicated=dedicated
+            shards, hosts, version=time.time_ns() // 1_000_000, now=time.monotonic(), dedicated=dedicated,
+            standby=standby,
         )
         self._journal = journal
         self._spawner = spawner

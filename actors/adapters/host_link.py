@@ -93,7 +93,7 @@ class HostLink:
                 for cell in cells_of(cells):
                     self._move(cell, self._disown)
             case {"status": request}:
-                self._link.send({"answer": request, "body": self._core.status()})
+                self._link.send({"answer": request, "body": {"pid": os.getpid(), **self._core.status()}})
             case {"retire": _}:
                 self._retired()
 

@@ -33,19 +33,20 @@ KEEP_HOSTS_S = 5.0
 class DirectorActor:
     """The Ray actor.
 
-    spec: what hosts are built from, and of that for the director itself `shards`, `hosts`, `dedicated` (rules),
-          `host_factory`, `journal_factory` (paths of callables) and `endpoint_file` (may be empty).
+    spec: what hosts are built from, and of that for the director itself `shards`, `hosts`, `standby`, `dedicated`
+          (rules), `host_factory`, `journal_factory` (paths of callables) and `endpoint_file` (may be empty).
     """
 
     async def __init__(self, spec: Mapping[str, Any]) -> None:  # type: ignore[misc]  # Ray awaits it
         outrank()
         self._spec = dict(spec)
         self._spawner = RaySpawner(spec["host_factory"], spec)
-        self._nodes = dict.fromkeys(range(spec["hosts"]), "")  # number of a pooled host -> node it was asked for
+        pooled = spec["hosts"] + spec["standby"]
+        self._nodes = dict.fromkeys(range(pooled), "")  # number of a pooled host -> node it was asked for
         async with or_start_again():
             self._server = DirectorServer(
-                spec["shards"], spec["hosts"], journal=await load(spec["journal_factory"])(spec),
-                spawner=self._spawner, dedicated=spec["dedicated"],
+                spec["shards"], pooled, journal=await load(spec["journal_factory"])(spec),
+                spawner=self._spawner, standby=spec["standby"], dedicated=spec["dedicated"],
             )  # fmt: skip
             self._endpoint = await self._server.start(node_address())
             await publish_director(self._endpoint)

@@ -63,18 +63,21 @@ class HostView:
 class Director:
     """Assigns cells.
 
-    expected:   hosts that are to share the shards. Until they have all reported, or `gather_s` has passed, nothing is
-                assigned, so that a successor does not give away what a host is about to say it holds.
+    expected:   hosts that are to report. Until they have all done so, or `gather_s` has passed, nothing is assigned, so
+                that a successor does not give away what a host is about to say it holds.
+    standby:    how many of them hold nothing as long as all are there: when one dies, its shards find a process that
+                is up, and meanwhile nothing is spent on messages between more hosts than the machine has use for.
     settle_s:   how long a newcomer waits before shards that others hold are moved to it.
     version:    the first placement's; larger than any predecessor's (the wall clock in ms will do).
     """
 
     def __init__(
         self, shards: int, expected: int, *, version: int, now: float, dedicated: Iterable[str] = (),
-        gather_s: float = 3.0, settle_s: float = 2.0,
+        standby: int = 0, gather_s: float = 3.0, settle_s: float = 2.0,
     ) -> None:  # fmt: skip
         self.shards = shards
         self.expected = expected
+        self.standby = standby
         self.dedicated = frozenset(dedicated)
         self.hosts: dict[str, HostView] = {}
         self._version = version
@@ -201,6 +204,12 @@ class Director:
     def _sharers(self) -> list[HostView]:
         return [host for host in self.hosts.values() if host.cell is None and not host.draining]
 
+    def _active(self) -> list[HostView]:
+        """The sharers that are to hold shards: all but the standbys, and these are whoever holds least."""
+        sharers = sorted(self._sharers(), key=lambda host: (-len(host.wanted), host.name))
+        spare = min(self.standby, len(sharers) - (self.expected - self.standby))
+        return sharers[: max(1, len(sharers) - max(spare, 0))]
+
     def _assign(self, now: float) -> Sequence[Order]:
         """Give every shard that nobody holds or is about to let go to the host with the fewest."""
         sharers = self._sharers()
@@ -208,27 +217,34 @@ class Director:
             return []
         self._gather_until = now  # gathered once: from now on every change is acted upon at once
         held = {cell.shard for host in self.hosts.values() for cell in host.wanted | host.leaving if not cell.actor}
+        active = self._active()
         given: dict[str, list[Cell]] = {}
         for shard in range(self.shards):
             if shard not in held:
-                host = min(sharers, key=lambda candidate: (len(candidate.wanted), candidate.name))
+                host = min(active, key=lambda candidate: (len(candidate.wanted), candidate.name))
                 host.wanted.add(Cell(shard))
                 given.setdefault(host.name, []).append(Cell(shard))
         return [Own(name, tuple(cells)) for name, cells in given.items()]
 
     def _rebalance(self, now: float) -> Sequence[Order]:
-        """Move shards from the fullest to the emptiest until they differ by one at most. A shard on its way (told to
-        be owned or let go, and not yet reported) is left alone."""
+        """Move shards from standbys to the others, and from the fullest to the emptiest of these until they differ by
+        one at most. A shard on its way (told to be owned or let go, and not yet reported) is left alone."""
         sharers = self._sharers()
         if now < self._rebalance_at or len(sharers) < 2:
             return []
         if any(host.wanted != host.owned or host.leaving for host in sharers):
             return []
-        count = {host.name: len(host.wanted) for host in sharers}
+        active = self._active()
+        count = {host.name: len(host.wanted) for host in active}
         moved: dict[str, list[Cell]] = {}
+        for host in sharers:
+            if host.wanted and host not in active:
+                moved[host.name] = sorted(host.wanted)
+                host.leaving |= host.wanted
+                host.wanted = set()
         while True:
-            fullest = max(sharers, key=lambda host: (count[host.name], host.name))
-            emptiest = min(sharers, key=lambda host: (count[host.name], host.name))
+            fullest = max(active, key=lambda host: (count[host.name], host.name))
+            emptiest = min(active, key=lambda host: (count[host.name], host.name))
             if count[fullest.name] - count[emptiest.name] <= 1:
                 break
             cell = max(fullest.wanted)

@@ -132,6 +132,11 @@ class System:
     def hosts(self) -> list[psutil.Process]:
         return [process for process in self.processes() if process.cmdline()[:1] == ["ray::Host"]]
 
+    def busy_host(self) -> psutil.Process:
+        """The host that holds most shards: no standby."""
+        hosts = json.loads(self.dray("status", "--json").stdout)["hosts"]
+        return psutil.Process(max(hosts.values(), key=lambda host: len(host["cells"]))["pid"])
+
     def kill_everything(self) -> None:
         for process in self.processes():
             process.kill()

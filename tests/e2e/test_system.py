@@ -73,7 +73,7 @@ def test_keys_are_made_listed_and_revoked(system: System) -> None:
 
 def test_a_killed_host_costs_no_order(system: System) -> None:
     placed = [system.place("mug")["id"] for _ in range(20)]
-    system.hosts()[0].kill()
+    system.busy_host().kill()
     placed += [system.place("mug")["id"] for _ in range(20)]
     assert {system.settled(order) for order in placed} == {"confirmed"}
 

@@ -86,6 +86,41 @@ def test_a_dead_hosts_shards_go_to_the_survivors_at_once() -> None:
     assert hosts.mind.placement().version > before
 
 
+def test_a_standby_holds_nothing_until_another_dies_and_then_all_of_it() -> None:
+    hosts = Hosts(director(expected=2, standby=1))
+    hosts.join("a")
+    hosts.join("b")
+    assert hosts.mind.placement().hosts == ["a"] * SHARDS
+    hosts.tick(10.0)
+    assert hosts.mind.placement().hosts == ["a"] * SHARDS
+    hosts.die("a")
+    assert hosts.mind.placement().hosts == ["b"] * SHARDS
+    hosts.join("a")  # from now on it stands by
+    hosts.tick(10.0)
+    assert hosts.mind.placement().hosts == ["b"] * SHARDS
+
+
+def test_hosts_beyond_the_expected_ones_share_with_the_others_and_one_still_stands_by() -> None:
+    hosts = Hosts(director(expected=3, standby=1))
+    for name in ("a", "b", "c"):
+        hosts.join(name)
+    assert Counter(hosts.mind.placement().hosts) == {"a": 3, "b": 3}
+    hosts.die("b")
+    assert Counter(hosts.mind.placement().hosts) == {"a": 3, "c": 3}
+    for name in ("b", "d"):
+        hosts.join(name)
+    hosts.tick(10.0)
+    assert Counter(hosts.mind.placement().hosts) == {"a": 2, "b": 2, "c": 2}
+
+
+def test_a_standby_that_holds_shards_hands_them_over() -> None:
+    hosts = Hosts(director(expected=2, standby=1))
+    hosts.join("a", owned={Cell(n) for n in range(4)})
+    hosts.join("b", owned={Cell(4), Cell(5)})
+    hosts.tick(10.0)
+    assert hosts.mind.placement().hosts == ["a"] * SHARDS
+
+
 def test_a_late_word_of_a_dead_incarnation_changes_nothing() -> None:
     hosts = Hosts(director())
     hosts.join("a")
@@ -183,9 +218,11 @@ STEPS = st.lists(
 
 
 @settings(max_examples=200, deadline=None)
-@given(STEPS)
-def test_whatever_happens_no_shard_has_two_owners_and_in_the_end_each_has_one(steps: list[tuple[str, str]]) -> None:
-    hosts = Hosts(director(expected=2))
+@given(STEPS, st.integers(0, 1))
+def test_whatever_happens_no_shard_has_two_owners_and_in_the_end_each_has_one(
+    steps: list[tuple[str, str]], standby: int
+) -> None:
+    hosts = Hosts(director(expected=2, standby=standby))
     for step, name in steps:
         match step:
             case "join" if name not in hosts.owned:
@@ -204,5 +241,6 @@ def test_whatever_happens_no_shard_has_two_owners_and_in_the_end_each_has_one(st
         hosts.tick(1.0)
     shares = Counter(hosts.mind.placement().hosts)
     assert sum(shares.values()) == SHARDS and "" not in shares
-    counts = [shares[name] for name in hosts.owned]
-    assert max(counts) - min(counts) <= 1
+    counts = sorted(shares[name] for name in hosts.owned)
+    active = counts[standby:] if standby and counts[0] == 0 else counts
+    assert max(active) - min(active) <= 1
