@@ -20,7 +20,7 @@ class GatewayLimits:
     cache_age_s_max: float = 1.0
     cached_views_max: int = 50_000
     # Batches
-    batch_orders_in_flight_max: int = 64
+    batch_orders_in_flight_max: int = 256
     # Idempotency keys
     placing_key_ttl_ms: int = 24 * 3_600_000
     # The feed: streams, and requests that wait for events, which count as streams

@@ -46,6 +46,28 @@ async def place(
     Raises Problem; Overloaded (nothing was accepted); Unanswered (unknown: the same request with the same key may be
     sent again).
     """
+    prepared = await prepare(gateway, principal, request, key, began)
+    reply = await gateway.router.ask(
+        Address("order", prepared.order),
+        prepared.command,
+        guard=prepared.guard,
+        data_key=prepared.customer.wrapped_key,
+        watch=wait_s,
+    )
+    return await placed_by(gateway, prepared, reply, wait_s)
+
+
+class Prepared(NamedTuple):
+    """An order that is ready to be placed."""
+
+    order: str
+    command: PlaceOrder
+    customer: SealedCustomer
+    guard: Guard | None
+
+
+async def prepare(gateway: Gateway, principal: Principal, request: OrderRequest, key: str, began: float) -> Prepared:
+    """Mint the id, freeze the terms, seal the customer. Waits only for the catalogue, if at all. Raises Problem."""
     if not is_currency(request.currency):
         raise Problem("invalid", errors=[FieldError("currency", "This is no ISO 4217 currency.")])
     services = gateway.services
@@ -59,24 +81,6 @@ async def place(
         guard = Guard(home.guard, f"{order} {digest}", gateway.limits.placing_key_ttl_ms)
     else:
         order = order_id(crc32(random[10:]) % services.shards, services.wall(), random[:10])
-    command, customer = await _command(gateway, retailer, request, order, began)
-    reply = await gateway.router.ask(
-        Address("order", order), command, guard=guard, data_key=customer.wrapped_key, watch=wait_s
-    )
-    if reply.status is Status.DUPLICATE:
-        assert guard is not None
-        return await _replayed(gateway, reply, guard, wait_s)
-    return Placed(order, checked(reply), replayed=False, personal=customer.shown)
-
-
-def canonical(request: OrderRequest) -> str:
-    """The request as JSON in one spelling, so that white space and the order of fields make no other body."""
-    return request.model_dump_json(exclude_defaults=True, exclude=NOT_OF_THE_ORDER)
-
-
-async def _command(
-    gateway: Gateway, retailer: str, request: OrderRequest, order: str, began: float
-) -> tuple[PlaceOrder, SealedCustomer]:
     terms = await gateway.catalogue.resolve(retailer, request.currency, request.lines, began)
     customer = seal_customer(gateway.sealer, order, retailer, request)
     command = PlaceOrder(
@@ -93,7 +97,20 @@ async def _command(
         email_digest=customer.email_digest,
         search_digests=customer.search_digests,
     )
-    return command, customer
+    return Prepared(order, command, customer, guard)
+
+
+async def placed_by(gateway: Gateway, prepared: Prepared, reply: Reply, wait_s: float | None) -> Placed:
+    """What the order's actor made of it: this order, or the one that the same key has placed before. Raises Problem."""
+    if reply.status is Status.DUPLICATE:
+        assert prepared.guard is not None
+        return await _replayed(gateway, reply, prepared.guard, wait_s)
+    return Placed(prepared.order, checked(reply), replayed=False, personal=prepared.customer.shown)
+
+
+def canonical(request: OrderRequest) -> str:
+    """The request as JSON in one spelling, so that white space and the order of fields make no other body."""
+    return request.model_dump_json(exclude_defaults=True, exclude=NOT_OF_THE_ORDER)
 
 
 async def _replayed(gateway: Gateway, duplicate: Reply, guard: Guard, wait_s: float | None) -> Placed:

@@ -28,6 +28,8 @@ def checked(reply: Reply) -> Reply:
         raise Problem("command_failed", "The command broke and has been parked for a person to look at.")
     if status is Status.BUSY:
         raise Problem("overloaded", retry_after_s=1)
+    if status is Status.EXPIRED:
+        raise Problem("outcome_unknown", retry_after_s=1)
     raise Problem("unavailable", f"The actor answered {status}.", retry_after_s=1)
 
 

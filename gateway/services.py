@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from asyncio import Future
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -35,6 +36,12 @@ class Asks(Protocol):
         expected_version: int = 0,
     ) -> Reply:
         """Raises Overloaded (nothing was accepted) and Unanswered (unknown)."""
+        ...
+
+    def asking(
+        self, to: Address, command: Command, *, guard: Guard | None = None, data_key: str = ""
+    ) -> Future[Reply]:
+        """As `ask`, but under way when this returns, and with the reply as it is: BUSY, EXPIRED."""
         ...
 
     async def read(self, to: Address) -> Reply: ...

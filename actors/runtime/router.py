@@ -34,6 +34,15 @@ def rules_of(text: str) -> frozenset[str]:
     return frozenset(rule.strip() for rule in text.split(",") if rule.strip())
 
 
+def _told(to: Address, reply: Reply) -> Reply:
+    """The reply, if somebody has looked at the command. Raises Overloaded and Unanswered."""
+    if reply.status is Status.BUSY:
+        raise Overloaded(1.0)
+    if reply.status is Status.EXPIRED:
+        raise Unanswered(f"{to} did not answer in time")
+    return reply
+
+
 class Router:
     """Sends commands to actors wherever they are.
 
@@ -106,13 +115,43 @@ class Router:
         Raises Overloaded if a queue on the way is full (nothing was accepted), and Unanswered if no answer came in
         time (unknown: the same command may be sent again).
         """
+        reply = await self.asking(
+            to,
+            command,
+            command_id=command_id,
+            digest=digest,
+            guard=guard,
+            data_key=data_key,
+            watch=watch,
+            timeout_s=timeout_s,
+            expected_version=expected_version,
+        )
+        if watch is not None and reply.status is Status.OK and reply.body == b"null":
+            return await self.read(to)
+        return _told(to, reply)
+
+    def asking(
+        self,
+        to: Address,
+        command: Command,
+        *,
+        command_id: str = "",
+        digest: str = "",
+        guard: Guard | None = None,
+        data_key: str = "",
+        watch: float | None = None,
+        timeout_s: float | None = None,
+        expected_version: int = 0,
+    ) -> asyncio.Future[Reply]:
+        """As `ask`, but the command is on its way when this returns, so that one task can ask for many things; and the
+        future brings the reply as it is, BUSY and EXPIRED included."""
         now = self.wall()
         wait_s = timeout_s or self.limits.call_timeout_s
-        expires_at = now + int((wait_s + (watch or 0.0)) * 1000)
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         envelope = Envelope(
             to,
             command,
-            expires_at,
+            now + int((wait_s + (watch or 0.0)) * 1000),
             command_id,
             digest,
             guard,
@@ -120,27 +159,20 @@ class Router:
             watch=watch is not None,
             expected_version=expected_version,
         )
-        pending = Pending(envelope, asyncio.get_running_loop().create_future())
+        pending = Pending(envelope, future)
         if watch is not None:
             pending.watch_until = now + int(watch * 1000)
         self._route(pending)
-        assert pending.future is not None
-        reply = await pending.future
-        if reply.status is Status.BUSY:
-            raise Overloaded(1.0)
-        if reply.status is Status.EXPIRED:
-            raise Unanswered(f"{to} did not answer in time")
-        if watch is not None and reply.status is Status.OK and reply.body == b"null":
-            return await self.read(to)
-        return reply
+        return future
 
     async def read(self, to: Address) -> Reply:
         """The actor's view as it is now; status ABSENT if there is no such actor."""
         return await self.ask(to, Read())
 
     async def read_many(self, addresses: Iterable[Address]) -> Sequence[Reply]:
-        """The views of many actors, in their order; one batch per host."""
-        return await asyncio.gather(*(self.read(address) for address in addresses))
+        """The views of many actors, in their order; one batch per host. Raises as `ask` does."""
+        reading = [(address, self.asking(address, Read())) for address in addresses]
+        return [_told(address, await reply) for address, reply in reading]
 
     def tell(self, envelope: Envelope) -> None:
         """Send a message at least once until it expires; nobody waits for it."""

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 import orjson
 
+from actors.runtime.envelope import Reply, Status
 from gateway.auth import RETAILER
 from gateway.endpoint import NDJSON, Call, ClientGone, Routes, Streamed, check_content_type, problem_of
 from gateway.parsing import parse
-from gateway.placing import place
+from gateway.placing import Placed, Prepared, placed_by, prepare
 from gateway.problems import Problem
 from gateway.schemas.order_views import BatchResult
 from gateway.schemas.orders import BatchOrderRequest
 from gateway.views import order_body
+from models.decision import Address
 
 routes = Routes("Orders")
+
+LINES_AT_ONCE = 16
 
 
 @routes.add(
@@ -47,33 +52,149 @@ class _Line(NamedTuple):
 
 async def _results(call: Call) -> AsyncIterator[bytes]:
     """Place up to `batch_orders_in_flight_max` lines at a time; reading waits for whoever reads the results."""
-    limit = call.gateway.limits.batch_orders_in_flight_max
-    under_way: asyncio.Queue[asyncio.Task[bytes] | None] = asyncio.Queue(limit + 1)
-    slots = asyncio.Semaphore(limit)
-    reader = asyncio.get_running_loop().create_task(_read(call, under_way, slots))
+    window = _Window(call.gateway.limits.batch_orders_in_flight_max)
+    reader = asyncio.get_running_loop().create_task(_read(call, window))
     try:
-        while (task := await under_way.get()) is not None:
-            result = await task
-            slots.release()
-            yield result
+        while (line := await window.first()) is not None:
+            results = [await line.result()]
+            while (following := window.first_if_ready()) is not None:
+                results.append(await following.result())
+            yield b"".join(results)
     finally:
         reader.cancel()
-        while not under_way.empty():
-            if (task := under_way.get_nowait()) is not None:
-                task.cancel()
+        for line in window.lines:
+            line.cancel()
 
 
-async def _read(call: Call, under_way: asyncio.Queue[asyncio.Task[bytes] | None], slots: asyncio.Semaphore) -> None:
-    index = 0
+async def _read(call: Call, window: _Window) -> None:
+    began = 0
     try:
-        async for line in _lines(call):
-            await slots.acquire()
-            await under_way.put(asyncio.get_running_loop().create_task(_result(call, index, line)))
-            index += 1
+        async for raw in _lines(call):
+            await window.room()
+            line = _Placing(call, began)
+            await line.begin(raw)
+            window.add(line)
+            began += 1
+            if not began % LINES_AT_ONCE:
+                await asyncio.sleep(0)  # other requests want their turn, and what was begun wants to leave
     except ClientGone:
         pass  # what was sent is placed; nobody is there to be told
     finally:
-        await under_way.put(None)
+        window.end()
+
+
+class _Window:
+    """The lines under way, in their order, at most `lines_max` of them."""
+
+    def __init__(self, lines_max: int) -> None:
+        self.lines: deque[_Placing] = deque()
+        self._lines_max = lines_max
+        self._ended = False
+        self._changed = asyncio.Event()  # a line was added or taken, or there will be none any more
+
+    async def room(self) -> None:
+        """Wait until another line may begin."""
+        while len(self.lines) >= self._lines_max:
+            self._changed.clear()
+            await self._changed.wait()
+
+    def add(self, line: _Placing) -> None:
+        self.lines.append(line)
+        self._changed.set()
+
+    def end(self) -> None:
+        self._ended = True
+        self._changed.set()
+
+    async def first(self) -> _Placing | None:
+        """Take the oldest line, once there is one; None when there will be none any more."""
+        while not self.lines and not self._ended:
+            self._changed.clear()
+            await self._changed.wait()
+        return self._taken() if self.lines else None
+
+    def first_if_ready(self) -> _Placing | None:
+        """Take the oldest line if its result is at hand."""
+        return self._taken() if self.lines and self.lines[0].ready() else None
+
+    def _taken(self) -> _Placing:
+        self._changed.set()
+        return self.lines.popleft()
+
+
+class _Placing:
+    """One line on its way. Whatever goes wrong is its own problem: its result tells it."""
+
+    def __init__(self, call: Call, index: int) -> None:
+        self._call = call
+        self._index = index
+        self._prepared: Prepared | None = None
+        self._reply: asyncio.Future[Reply] | None = None
+        self._replay: asyncio.Task[Placed] | None = None
+        self._refused = b""
+
+    async def begin(self, line: _Line) -> None:
+        """Send it to its actor. Waits only for the catalogue."""
+        call, gateway = self._call, self._call.gateway
+        try:
+            if line.too_long:
+                raise Problem("too_large", f"A line may have {gateway.limits.body_bytes_max} bytes.")
+            wait_s = gateway.rates.wait_s(call.principal.key_id)
+            if wait_s:
+                raise Problem("rate_limited", f"Come back in {int(wait_s) + 1} s.")
+            request = parse(line.raw, BatchOrderRequest, gateway.limits.nesting_levels_max)
+            prepared = await prepare(gateway, call.principal, request, request.idempotency_key, time.monotonic())
+            self._prepared = prepared
+            self._reply = gateway.router.asking(
+                Address("order", prepared.order),
+                prepared.command,
+                guard=prepared.guard,
+                data_key=prepared.customer.wrapped_key,
+            )
+            self._reply.add_done_callback(self._replied)
+        except Exception as error:
+            self._refused = self._problem(error)
+
+    def _replied(self, reply: asyncio.Future[Reply]) -> None:
+        """A replay reads the order that was placed before: all of a window at a time, not one after the other."""
+        if self._replay is None and not reply.cancelled() and reply.result().status is Status.DUPLICATE:
+            assert self._prepared is not None
+            placed = placed_by(self._call.gateway, self._prepared, reply.result(), None)
+            self._replay = asyncio.get_running_loop().create_task(placed)
+
+    def ready(self) -> bool:
+        """True once `result` need not wait."""
+        if self._reply is None:
+            return True
+        if not self._reply.done():
+            return False
+        self._replied(self._reply)
+        return self._replay is None or self._replay.done()
+
+    async def result(self) -> bytes:
+        """Its line of the answer. Never raises but when it is cancelled."""
+        if self._reply is None or self._prepared is None:
+            return self._refused
+        call = self._call
+        try:
+            reply = await self._reply
+            self._replied(self._reply)
+            placed = await (self._replay or placed_by(call.gateway, self._prepared, reply, None))
+        except Exception as error:
+            return self._problem(error)
+        order = order_body(call.gateway.sealer, call.principal, placed.order, placed.reply, placed.personal)
+        return b'{"index":%d,"status":202,"order":%b}\n' % (self._index, order)
+
+    def cancel(self) -> None:
+        """Nobody wants to know any more."""
+        for waiting in (self._reply, self._replay):
+            if waiting is not None:
+                waiting.cancel()
+
+    def _problem(self, error: Exception) -> bytes:
+        problem = problem_of(error)
+        document = {"index": self._index, "status": problem.status, "problem": problem.document()}
+        return orjson.dumps(document) + b"\n"
 
 
 async def _lines(call: Call) -> AsyncIterator[_Line]:
@@ -99,28 +220,3 @@ async def _lines(call: Call) -> AsyncIterator[_Line]:
             skipping, rest = True, bytearray()
     if skipping or rest.strip():
         yield _Line(bytes(rest), too_long=skipping)
-
-
-async def _result(call: Call, index: int, line: _Line) -> bytes:
-    """One line of the answer. Never raises: whatever goes wrong is the line's own problem."""
-    gateway = call.gateway
-    try:
-        if line.too_long:
-            raise Problem("too_large", f"A line may have {gateway.limits.body_bytes_max} bytes.")
-        wait_s = gateway.rates.wait_s(call.principal.key_id)
-        if wait_s:
-            raise Problem("rate_limited", f"Come back in {int(wait_s) + 1} s.")
-        request = parse(line.raw, BatchOrderRequest, gateway.limits.nesting_levels_max)
-        placed = await place(
-            gateway,
-            call.principal,
-            request,
-            key=request.idempotency_key,
-            wait_s=None,
-            began=time.monotonic(),
-        )
-    except Exception as error:
-        problem = problem_of(error)
-        return orjson.dumps({"index": index, "status": problem.status, "problem": problem.document()}) + b"\n"
-    order = order_body(gateway.sealer, call.principal, placed.order, placed.reply, placed.personal)
-    return b'{"index":%d,"status":202,"order":%b}\n' % (index, order)

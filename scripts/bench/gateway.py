@@ -89,6 +89,9 @@ class Instant:
             self._replies["order"] = Reply(Status.OK, orjson.dumps(view(order)), 1, data_key)
         return self._replies["order"]
 
+    def asking(self, to: Address, command: Command, **more: Any) -> asyncio.Future[Reply]:
+        return asyncio.ensure_future(self.ask(to, command, **more))
+
     async def read(self, to: Address) -> Reply:
         return self._replies[to.kind]
 

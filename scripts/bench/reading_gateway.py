@@ -56,6 +56,9 @@ class Nobody:
     async def read(self, to: Address) -> Reply:
         return self._keyring if to.kind == "keyring" else Reply(Status.ABSENT)
 
+    def asking(self, to: Address, command: Command, **_more: Any) -> asyncio.Future[Reply]:
+        return asyncio.ensure_future(self.ask(to, command))
+
     async def read_many(self, addresses: Iterable[Address]) -> Sequence[Reply]:
         return [await self.read(address) for address in addresses]
 

@@ -127,3 +127,38 @@ def test_each_line_takes_a_token() -> None:
         assert [line["status"] for line in results(answer.text)] == [202, 202, 202, 429, 429, 429, 429, 429]
 
     in_shop(story)
+
+
+def test_a_batch_sent_again_answers_with_the_orders_of_the_first() -> None:
+    async def story(shop: Shop) -> None:
+        body = lines_of(*({**order_of(("hat", 1)), "idempotency_key": f"k{number}"} for number in range(40)))
+        first, again = [results((await shop.acme.post(PATH, content=body, headers=NDJSON)).text) for _ in range(2)]
+        assert [line["order"]["id"] for line in first] == [line["order"]["id"] for line in again]
+        assert [line["index"] for line in again] == list(range(40))
+        assert again[0]["order"]["customer"] == ORDER["customer"]
+
+    in_shop(story, limits=replace(GATEWAY_LIMITS, batch_orders_in_flight_max=16))
+
+
+def test_what_a_client_sent_before_it_went_away_is_placed() -> None:
+    async def story(shop: Shop) -> None:
+        inbox: asyncio.Queue[Json] = asyncio.Queue()
+        sent: list[Json] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope: dict[str, Any] = {
+            "type": "http",
+            "method": "POST",
+            "path": PATH,
+            "headers": [(b"authorization", b"Bearer retailer-acme"), (b"content-type", b"application/x-ndjson")],
+        }
+        body = lines_of(*({**order_of(("hat", 1)), "idempotency_key": f"k{number}"} for number in range(5)))
+        inbox.put_nowait({"type": "http.request", "body": body, "more_body": True})
+        inbox.put_nowait({"type": "http.disconnect"})
+        await shop.app(scope, inbox.get, send)
+        placed = results(b"".join(message.get("body", b"") for message in sent).decode())
+        assert [line["status"] for line in placed] == [202] * 5
+
+    in_shop(story)
