@@ -207,7 +207,7 @@ def _payouts(steps: Plan, order: Order, consignment: Consignment, at: Millis) ->
 
 def _take_back(steps: Plan, consignment: Consignment, party: int, made: list[PaidOut], at: Millis) -> None:
     """Reverse what a party has been paid too much, newest transfer first. What it could not give back is its debt,
-    and is tried again at long intervals."""
+    counted against its newest transfers, and is tried again at long intervals."""
     place = f"{consignment.number}-{party}"
     name = f"reverse:{place}-{sum(transfer.reversed for transfer in made)}"  # so far: the same until it is recorded
     if name in steps.saga.intents:
@@ -217,10 +217,13 @@ def _take_back(steps: Plan, consignment: Consignment, party: int, made: list[Pai
     if amount <= 0:
         if steps.saga.timers.get(f"collect:{place}", at + 1) > at:
             return
-        amount = debt
-    source = next(transfer for transfer in reversed(made) if transfer.amount > transfer.reversed)
-    amount = min(amount, source.amount - source.reversed)
-    steps.intended[name] = {"amount": amount, "transfer": source.id}
+        amount, debt = debt, 0
+    for transfer in reversed(made):
+        left = transfer.amount - transfer.reversed
+        if left > debt:
+            steps.intended[name] = {"amount": min(amount, left - debt), "transfer": transfer.id}
+            return
+        debt -= left  # tried, and in vain: once for each transfer, not once for each coin of a small one
 
 
 def timers(order: Order, saga: Saga, at: Millis) -> dict[str, Millis]:

@@ -439,6 +439,28 @@ def test_a_share_that_cannot_be_taken_back_is_a_debt_and_tried_again_every_day()
     assert [r.key.rpartition(":")[2] for r in asked(world, Reverse)] == ["1"] * 3 + ["2"] * 3 + ["3"] * 3
 
 
+def test_a_debt_of_several_transfers_is_asked_for_once_from_each() -> None:
+    world = a_world()
+    world.bank.script["transfer"] = [Throttled(60_000)] * 3
+    placed(world, a_line("n1"))
+    world.tell(m.OpenDispute(by="retailer:acme", dispute="dsp_1", amount=4))
+    world.settle()
+    world.tell(m.ResolveDispute(by="ops:ann", dispute="dsp_1", outcome="withdrawn"))
+    world.settle()
+    made = sorted(transfer[2] for transfer in world.bank.transfers.values())
+    assert len(made) > 3 and sum(made) == 2375
+    world.bank.declines["reverse"] = "balance_insufficient"
+    refund(world, 2500)
+    world.pump()
+    assert world.order.consignments[0].debts == (250, 1500, 625, 0)
+    assert sorted(reverse.amount for reverse in asked(world, Reverse)) == made
+    world.bank.declines.clear()
+    for _ in range(2):
+        world.wake()
+        world.pump()
+    assert world.order.consignments[0].debts == (0, 0, 0, 0)
+
+
 def test_a_transfer_that_is_refused_needs_a_person_and_is_tried_until_it_succeeds() -> None:
     world = a_world()
     world.bank.script["transfer"] = [No("account_invalid")]
