@@ -12,7 +12,7 @@ from actors.runtime.limits import LIMITS
 from actors.runtime.resident import NEVER, Resident, Work
 from actors.runtime.turn import take_turn
 from models.decision import Accepted, Address, Command, Decision, Event, Send
-from tests.runtime.test_host import body, opened
+from tests.runtime.accounts import body, opened
 from tests.runtime.toys import Break, Deposit, Pay, Town, in_town
 
 
