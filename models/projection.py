@@ -92,23 +92,23 @@ def new_terms(before: Order, after: Order) -> set[str]:
     ever grow, and those of its lines are all there once it is placed."""
     found = set() if before.lines else _placed_terms(after)
     if before.payment is not after.payment or before.refunds is not after.refunds:
-        found |= _stripe_terms(after) - _stripe_terms(before)
+        had = _stripe_ids(before)
+        found.update(stripe_term(id_) for id_ in _stripe_ids(after) if id_ and id_ not in had)
     return found
 
 
 def _placed_terms(order: Order) -> set[str]:
-    found = {product_term(line.product) for line in order.lines}
-    found.update(word_term(digest) for digest in order.search_digests)
-    for consignment in order.consignments:
-        supplier = consignment.supplier
-        found.add(supplier_term(supplier))
-        found.update(own_product_term(supplier, order.lines[number - 1].product) for number in consignment.lines)
+    suppliers = [consignment.supplier for consignment in order.consignments]
+    found = {word_term(digest) for digest in order.search_digests}
+    found.update(map(supplier_term, suppliers))
+    for line in order.lines:
+        found.add(product_term(line.product))
+        found.add(own_product_term(suppliers[line.consignment - 1], line.product))
     return found
 
 
-def _stripe_terms(order: Order) -> set[str]:
+def _stripe_ids(order: Order) -> list[str]:
     """Of the payment and of refunds. A transfer needs none: its `transfer_group` at Stripe is the order's id, and for
     each order there are half a dozen, whose random ids were a third of what an order cost the read side."""
     payment = order.payment
-    ids = (payment.payment_intent, payment.charge, *(refund.stripe_id for refund in order.refunds))
-    return {stripe_term(stripe_id) for stripe_id in ids if stripe_id}
+    return [payment.payment_intent, payment.charge, *[refund.stripe_id for refund in order.refunds]]

@@ -32,7 +32,7 @@ from actors.runtime.reading import ReadModelUnavailable
 
 CONNECTIONS_MAX = 4
 BUSY_TIMEOUT_S = 10.0
-CHECKPOINT_PAGES = 8_000  # 32 MB: pages that many commits change are copied into the database once for all of them
+CHECKPOINT_PAGES = 16_000  # 64 MB: pages that many commits change are copied into the database once for all of them
 
 metadata = MetaData()
 

@@ -180,10 +180,11 @@ def _party(order: Order, consignment: int, party: int) -> Data:
 
 @_tells(m.SharesTransferred)
 def _transferred(_before: Order, event: m.SharesTransferred, after: Order) -> Sequence[Entry]:
-    transfers = [
-        {**_party(after, made.consignment, made.party), "amount": made.amount, "transfer": made.id}
-        for made in event.made
-    ]
+    parties = [consignment.parties for consignment in after.consignments]
+    transfers = []
+    for number, party, amount, transfer in event.made:
+        role, name, _ = parties[number - 1][party]
+        transfers.append({"consignment": number, "party": role, "name": name, "amount": amount, "transfer": transfer})
     return (("transfer.created", event.at, {"transfers": transfers}, OWNER),)
 
 

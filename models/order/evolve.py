@@ -62,7 +62,7 @@ _COPIED = "retailer currency payment_method allow_partial metadata sealed email_
 @_folds(m.OrderPlaced, "placed")
 def _placed(_order: Order, event: m.OrderPlaced) -> Fields:
     suppliers = list(dict.fromkeys(terms.supplier for terms in event.lines))
-    lines = tuple(_line(n, suppliers.index(terms.supplier) + 1, terms) for n, terms in enumerate(event.lines, 1))
+    lines = tuple([_line(n, suppliers.index(terms.supplier) + 1, terms) for n, terms in enumerate(event.lines, 1)])
     amount = sum(line.amount for line in lines)
     fields = {name: getattr(event, name) for name in _COPIED}
     fields["id"] = event.order
@@ -97,9 +97,9 @@ def _consignment(number: int, supplier: str, lines: tuple[Line, ...], event: m.O
     return Consignment(
         number=number,
         supplier=supplier,
-        lines=tuple(line.number for line in own),
+        lines=tuple([line.number for line in own]),
         units=units,
-        parties=tuple(Party(role, name, event.accounts.get(f"{role}:{name}", "")) for role, name in names),
+        parties=tuple([Party(role, name, event.accounts.get(f"{role}:{name}", "")) for role, name in names]),
         fee_bps=event.fees_bps.get(supplier, 0),
     )
 
@@ -122,7 +122,7 @@ def _declined(order: Order, event: m.PaymentDeclined) -> Fields:
 def _capturing(order: Order, event: m.CaptureBegun) -> Fields:
     return {
         "payment": changed(_paying(order, "begin_capture"), amount=event.amount),
-        "consignments": tuple(changed(c, taking=c.status == "accepted") for c in order.consignments),
+        "consignments": tuple([changed(c, taking=c.status == "accepted") for c in order.consignments]),
     }
 
 
@@ -130,7 +130,7 @@ def _capturing(order: Order, event: m.CaptureBegun) -> Fields:
 def _captured(order: Order, event: m.PaymentCaptured) -> Fields:
     return {
         "payment": changed(_paying(order, "capture"), charge=event.charge, amount=event.amount),
-        "consignments": tuple(_taken(c, shares) for c, shares in zip(order.consignments, event.shares, strict=True)),
+        "consignments": tuple([_taken(c, shares) for c, shares in zip(order.consignments, event.shares, strict=True)]),
     }
 
 
@@ -184,12 +184,13 @@ def _released_if_ended(payment: Payment, consignments: tuple[Consignment, ...]) 
 
 def _one(order: Order, number: int, **fields: Any) -> tuple[Consignment, ...]:
     """The consignments with `fields` of one of them replaced."""
-    return tuple(changed(c, **fields) if c.number == number else c for c in order.consignments)
+    own = order.consignments
+    return (*own[: number - 1], changed(own[number - 1], **fields), *own[number:])
 
 
 def _all(order: Order, event: str) -> tuple[Consignment, ...]:
     """The consignments, moved by `event` where it is in their row; the others have ended before."""
-    return tuple(changed(c, status=CONSIGNMENT[c.status].get(event, c.status)) for c in order.consignments)
+    return tuple([changed(c, status=CONSIGNMENT[c.status].get(event, c.status)) for c in order.consignments])
 
 
 def _moved(order: Order, number: int, event: str, **fields: Any) -> Fields:
@@ -280,7 +281,7 @@ def _plus(amounts: m.Amounts, index: int, amount: int) -> m.Amounts:
 
 @_folds(m.SharesTransferred, "transferred", actor="stripe", detail=lambda e: f"{len(e.made)} transfers")
 def _transferred(order: Order, event: m.SharesTransferred) -> Fields:
-    return {"consignments": tuple(_paid_out(c, event.made) for c in order.consignments)}
+    return {"consignments": tuple([_paid_out(c, event.made) for c in order.consignments])}
 
 
 def _paid_out(consignment: Consignment, made: tuple[m.Made, ...]) -> Consignment:

@@ -150,7 +150,7 @@ def _events(order: str, at: int, draw: random.Random) -> list[Event]:
     suppliers = list(dict.fromkeys(line.supplier for line in lines))
     accounts = {f"supplier:{name}": f"acct_{name}" for name in suppliers}
     accounts |= {"brand:brand": "acct_brand", "retailer:acme": "acct_acme"}
-    words = tuple(draw.randbytes(8).hex() for _ in range(2))
+    words = tuple(f"word-of-a-name-{draw.randrange(2_000):08x}" for _ in range(2))
     intent, charge = f"pi_{draw.randbytes(12).hex()}", f"ch_{draw.randbytes(12).hex()}"
     amounts = [sum(x.quantity * x.unit_amount for x in lines if x.supplier == name) for name in suppliers]
     shares = tuple((a // 10, a * 6 // 10, a // 4, a - a // 10 - a * 6 // 10 - a // 4) for a in amounts)
