@@ -106,6 +106,10 @@ class Shopper:
             await self._accept(request, seen.order, give_up)
         while seen.headline in RUNNING and time.monotonic() < give_up:
             answer = await self._insist(request.waiting)
+            if answer is not None and answer.status == 429:  # too full to tell; the order is safe all the same
+                self._trouble(answer)
+                await asyncio.sleep(max(_retry_after_s(answer), PAUSE_MAX_S))
+                continue
             if answer is None or answer.status != 202:
                 break
             seen = self._note(request.key, "place", answer)

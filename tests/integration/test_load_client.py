@@ -17,7 +17,7 @@ import pytest
 from scripts.load import report
 from scripts.load.catalogue import Catalogue, Product
 from scripts.load.cpu import Meter, difference
-from scripts.load.measured import Counts, Interval, Measured
+from scripts.load.measured import Counts, Diary, Interval, Measured
 from scripts.load.orders import BAD_CARD, CANCELLED, DECLINED, Commands, Orders
 from scripts.load.plan import BadPlan, Plan, checked
 from scripts.load.receipts import CLOSED, OPENED, Receipt, ReceiptBook, read_receipts
@@ -121,7 +121,7 @@ async def shopped(
     book = ReceiptBook(tmp_path / "0.jsonl", RUN)
     async with server(answer) as url:
         pool = Pool(lambda: url, 4)
-        shopper = Shopper(pool, Commands(CATALOGUE, "h"), book, RUN)
+        shopper = Shopper(pool, Commands(CATALOGUE, "h"), book, RUN, diary=plan.diary)
         request = Orders(plan, CATALOGUE, "h", RUN, 0).make(0)
         await shopper.buy(request, asyncio.get_running_loop().time(), sampled=sampled)
         await pool.close()
@@ -164,6 +164,31 @@ async def test_a_refused_order_is_counted_by_status_and_not_sent_again(tmp_path:
     tally, receipts = await shopped(lambda _head, _body: http(429, b"{}", b"retry-after: 2"), tmp_path, Plan(orders=1))
     assert (tally.accepted, tally.refused, tally.requests) == (0, Counter({"429": 1}), 1)
     assert [(receipt.status, receipt.order) for receipt in receipts] == [(429, "")]
+
+
+async def test_an_accepted_order_is_followed_on_when_the_system_is_full(tmp_path: Path) -> None:
+    answers = iter([http(202, order("pending")), http(429, b"{}", b"retry-after: 1"), http(202, order("confirmed"))])
+    tally, receipts = await shopped(lambda _head, _body: next(answers), tmp_path, Plan(orders=1), sampled=True)
+    assert (tally.accepted, tally.confirmed, tally.unfinished, tally.refused) == (1, 1, 0, {})
+    assert [receipt.status for receipt in receipts] == [202, 202]
+
+
+async def test_a_diary_tells_when_orders_lived_and_what_went_wrong(tmp_path: Path) -> None:
+    answers = iter([None, http(503), http(202, order("confirmed"))])
+    began = asyncio.get_running_loop().time()
+    tally, _ = await shopped(lambda _head, _body: next(answers), tmp_path, Plan(orders=1, diary=True))
+    ((due, ended, id_),) = tally.lives
+    assert (id_, [status for _, status in tally.troubles]) == ("ord_000" + "ab" * 16, [0, 503])
+    assert began <= due <= tally.troubles[0][0] <= tally.troubles[1][0] <= ended
+    diary = Diary()
+    diary.add(tally.to_json())
+    assert diary.longest(due, ended) == diary.longest(ended - 0.001, ended + 9) == (ended - due, id_)
+    assert diary.longest(ended + 1, ended + 2) == (0.0, "")
+
+
+async def test_a_refusal_that_does_not_say_when_to_come_again_is_told_apart(tmp_path: Path) -> None:
+    tally, _ = await shopped(lambda _head, _body: http(429), tmp_path, Plan(orders=1))
+    assert tally.refused == {"429 without Retry-After": 1}
 
 
 async def test_a_cancellation_follows_the_confirmation(tmp_path: Path) -> None:
