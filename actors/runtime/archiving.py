@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("dray.archive")
 
 LOOKS_MAX = 8
+COMMITTED_MS = 60_000
+"""Decisions run ahead of the disk: how long after its time an event may be committed."""
 _DONE = Reply(Status.OK)
 
 
@@ -41,6 +43,14 @@ class _AtRest(NamedTuple):
     owned: OwnedCell
     archived: Archived
     due: DueEntry | None
+    position: int
+
+
+class _Mark(NamedTuple):
+    """Where a cell's stream ended at some time of this owner's."""
+
+    owned: OwnedCell
+    at: Millis
     position: int
 
 
@@ -63,6 +73,7 @@ class Archiver:
         self._after_ms = int(host.limits.archive_after_s * 1000)
         self._in_use: dict[Cell, int] = {}  # how many of a cell's longest quiet were in use when last looked at
         self._timers: dict[Cell, _Timers] = {}
+        self._marks: dict[Cell, _Mark] = {}
         self._next = 0  # the shard that the next sweep begins with
         self._task: asyncio.Task[None] | None = None
         self._archived = 0
@@ -102,6 +113,7 @@ class Archiver:
         cells = sorted((owned for owned in host.cells.values() if not owned.closing), key=self._turn_of)
         self._in_use = {owned.cell: self._in_use.get(owned.cell, 0) for owned in cells}
         self._timers = {owned.cell: self._timers.get(owned.cell) or _Timers() for owned in cells}
+        self._marks = {cell: mark for cell, mark in self._marks.items() if host.cells.get(cell) is mark.owned}
         self._oldest_ms = 0
         room, more = host.limits.archive_batch_orders_max, False
         found: list[_AtRest] = []
@@ -172,7 +184,7 @@ class Archiver:
         kinds = host.families[homes[0].kind]
         members = [Address(kind.name, home.id) for home in homes for kind in kinds]
         records = iter(await host.journal.load(owned.cell, members))
-        position = await host.journal.stream_position(owned.cell.shard)
+        position = await self._position(owned, until)
         found = []
         for (address, due), home in zip(candidates, homes, strict=True):
             own = {kind.name: next(records) for kind in kinds}
@@ -182,6 +194,16 @@ class Archiver:
             elif due is None:
                 self._later(owned, address, home, own[address.kind].version)
         return found
+
+    async def _position(self, owned: OwnedCell, until: Millis) -> int:
+        """A position of the stream behind all that has been at rest since `until`. One that was looked up a while ago
+        will do: the projector, always some tenths of a second behind the newest, has passed it long since."""
+        host = self._host
+        now, mark = host.wall(), self._marks.get(owned.cell)
+        if mark is None or mark.at - COMMITTED_MS <= until or now - mark.at > self._after_ms // 2:
+            position = await host.journal.stream_position(owned.cell.shard)
+            mark = self._marks[owned.cell] = _Mark(owned, now, position)
+        return mark.position
 
     def _is_idle(self, owned: OwnedCell, home: Address, until: Millis) -> bool:
         """Nothing of it is under way in this host, and nobody has used it lately. What has a host of its own is that

@@ -77,6 +77,11 @@ class Bank(Town):
         self.archive.asked.clear()
         return at
 
+    def name_in(self, shard: int) -> str:
+        """What an account of this shard can be called now."""
+        names = map(str, range(999))
+        return next(name for name in names if self.cell(Address("account", f"{self.now}-{name}")) == Cell(shard))
+
     def cell(self, at: Address) -> Cell:
         return Cell(shard_of(at, SHARDS))
 
@@ -306,6 +311,25 @@ def test_nobody_leaves_before_the_projector_is_past_him() -> None:
         raise AssertionError("it never left")
 
     in_bank(story, limits=replace(BY_HAND, archive_poll_s=0.02))
+
+
+def test_what_is_new_holds_nobody_up() -> None:
+    async def story(bank: Bank) -> None:
+        for shard in range(SHARDS):
+            await bank.journal().stream_open(shard)
+        first = await bank.at_rest("first")
+        shard = bank.cell(first).shard
+        second = await bank.at_rest(bank.name_in(shard))
+        await bank.journal().stream_trim(shard, await bank.journal().stream_position(shard))
+        await bank.sweep()
+        assert await bank.stored(first) == NOTHING and (await bank.stored(second)).version
+        busy = Address("account", f"{bank.now}-{bank.name_in(shard)}")
+        await bank.router.ask(busy, Open(owner=busy.id))
+        assert not await bank.journal().stream_passed(shard, await bank.journal().stream_position(shard))
+        await bank.sweep()
+        assert await bank.stored(second) == NOTHING
+
+    in_bank(story, limits=replace(BY_HAND, archive_batch_orders_max=1))
 
 
 @pytest.mark.parametrize("meanwhile", ["written", "deleted"])
