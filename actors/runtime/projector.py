@@ -143,6 +143,7 @@ class Projector:
         full = {shard for shard, found in entries.items() if len(found) >= self._limits.projector_entries_max}
         if reporting:
             drained = [shard for shard in self._positions if shard not in full]
+            # What waits has been read in this round: what had happened before the one before is all there.
             await asyncio.to_thread(self._report, drained, self._read_at if self._waiting else began)
             self._told_at = began
         self._read_at = began
@@ -294,7 +295,9 @@ class Projector:
             self._known.popitem(last=False)
 
     def _report(self, drained: Sequence[int], at: Millis) -> None:
-        self._model.caught_up(drained, at)
+        """at: everything that had happened by then is in the rows; 0 while that cannot be said yet."""
+        if at:
+            self._model.caught_up(drained, at)
         kept_from = at - self._limits.feed_kept_days * DAY_MS
         self._model.trim_feed(kept_from, self._limits.feed_trimmed_rows_max)
 

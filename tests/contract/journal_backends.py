@@ -7,14 +7,18 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from actors.adapters.redis_journal import RedisJournal
+from actors.adapters.redis_stream import RedisStream
 from actors.runtime.local_journal import MemoryJournal, MemoryStore
+from actors.runtime.local_stream import MemoryStream
 from scripts import redis_server
 
 KINDS = frozenset({"order", "sku"})
 QUIET_KINDS = frozenset({"orchestrator"})
 AnyJournal = MemoryJournal | RedisJournal
+J = TypeVar("J", bound=RedisJournal)
 
 
 def backend_names() -> list[str]:
@@ -34,7 +38,15 @@ class Backend:
     async def connect(self) -> AnyJournal:
         if self._url is None:
             return MemoryJournal(self._store, stream_kinds=KINDS, quiet_kinds=QUIET_KINDS)
-        journal = RedisJournal(self._url, stream_kinds=KINDS, quiet_kinds=QUIET_KINDS)
+        return await self._opened(RedisJournal(self._url, stream_kinds=KINDS, quiet_kinds=QUIET_KINDS))
+
+    async def follow(self) -> MemoryStream | RedisStream:
+        """The journal as a projector follows it."""
+        if self._url is None:
+            return MemoryStream(self._store, stream_kinds=KINDS, quiet_kinds=QUIET_KINDS)
+        return await self._opened(RedisStream(self._url, stream_kinds=KINDS, quiet_kinds=QUIET_KINDS))
+
+    async def _opened(self, journal: J) -> J:
         self._stack.push_async_callback(journal.close)
         await journal.open()
         return journal
