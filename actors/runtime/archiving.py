@@ -30,7 +30,7 @@ log = logging.getLogger("dray.archive")
 
 LOOKS_MAX = 8
 COMMITTED_MS = 60_000
-"""Decisions run ahead of the disk: how long after its time an event may be committed."""
+"""Decisions run ahead of the disk: how long after its time an event may be committed; less where orders leave sooner."""
 _DONE = Reply(Status.OK)
 
 
@@ -71,6 +71,7 @@ class Archiver:
         self._host = host
         self._archive = archive
         self._after_ms = int(host.limits.archive_after_s * 1000)
+        self._committed_ms = min(COMMITTED_MS, self._after_ms // 4)
         self._in_use: dict[Cell, int] = {}  # how many of a cell's longest quiet were in use when last looked at
         self._timers: dict[Cell, _Timers] = {}
         self._marks: dict[Cell, _Mark] = {}
@@ -200,7 +201,7 @@ class Archiver:
         will do: the projector, always some tenths of a second behind the newest, has passed it long since."""
         host = self._host
         now, mark = host.wall(), self._marks.get(owned.cell)
-        if mark is None or mark.at - COMMITTED_MS <= until or now - mark.at > self._after_ms // 2:
+        if mark is None or mark.at - self._committed_ms <= until or now - mark.at > self._after_ms // 2:
             position = await host.journal.stream_position(owned.cell.shard)
             mark = self._marks[owned.cell] = _Mark(owned, now, position)
         return mark.position
