@@ -30,7 +30,7 @@ log = logging.getLogger("dray.archive")
 
 LOOKS_MAX = 8
 COMMITTED_MS = 60_000
-"""Decisions run ahead of the disk: how long after its time an event may be committed; less where orders leave sooner."""
+"""Decisions run ahead of the disk: how long after its time an event may be committed. Less if orders leave sooner."""
 _DONE = Reply(Status.OK)
 
 
