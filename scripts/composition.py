@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from actors.adapters.host_link import HostLink
 from actors.adapters.placement_link import PlacementLink
 from actors.adapters.ray_transport import RayTransport
 from actors.adapters.redis_journal import RedisJournal
+from actors.adapters.redis_system import archive_of
 from actors.adapters.simulated_payments import SimulatedPayments
 from actors.adapters.sqlalchemy_archive import SqlArchive
 from actors.kinds import KINDS
@@ -128,7 +130,7 @@ class Hosted:
         runners: Runners = {"payments": payments(spec)}
         self.journal = journal
         archives = cell is None or KINDS[cell.actor.partition(":")[0]].minted_at is not None
-        self._archive = SqlArchive(spec["archive"], wall) if archives else None
+        self._archive = SqlArchive(spec["archive"], wall, partial(archive_of, spec["redis"])) if archives else None
         self.reach = Reach(spec, owner, self._remind)
         self.core = HostCore(
             KINDS,

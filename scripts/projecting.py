@@ -8,8 +8,10 @@ import gc
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from actors.adapters.redis_system import archive_of
 from actors.adapters.sqlalchemy_archive import SqlArchive
 from actors.adapters.sqlalchemy_projection import SqlReadModel
 from actors.adapters.sqlalchemy_rollups import SqlRollUps
@@ -42,7 +44,8 @@ async def open_projector(spec: Mapping[str, Any]) -> ReadSide:
     """The database may be away for now: they wait for that themselves."""
     log_to_file(spec, "projector")
     model, orders = SqlReadModel(spec["database"]), KINDS["order"]
-    stream = ArchiveStream(await open_stream(spec), SqlArchive(spec["archive"]))
+    archive = SqlArchive(spec["archive"], wall, partial(archive_of, spec["redis"]))
+    stream = ArchiveStream(await open_stream(spec), archive)
     projector = Projector(orders, stream, model, shards=spec["shards"], wall=wall)
     rollups = RollUps(orders, SqlRollUps(spec["database"]), wall=wall)
     gc.freeze()

@@ -6,7 +6,8 @@ Nothing of it depends on the read model: a rebuild leaves it alone. What `put` h
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ from sqlalchemy import (
     column,
     event,
     func,
+    insert,
     inspect,
     select,
     table,
@@ -34,7 +36,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from actors.adapters.sqlalchemy_tables import connect, translated
 from actors.runtime.archive import Archived, ArchiveUnavailable, Damaged, Stored, erased, opened, stored
-from actors.runtime.ports import Wall
+from actors.runtime.ports import JournalMismatch, JournalUnavailable, Wall
 from actors.runtime.reading import ReadModelUnavailable
 from models.decision import Address
 
@@ -43,7 +45,7 @@ VERSION_TABLE = "archive_version"
 """In PostgreSQL the archive shares its database with the read model, whose migrations are others."""
 
 PARAMETERS_MAX = 500
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration; known here so that a host that finds it in place need not load Alembic."""
 
 THREADS = 2
@@ -69,12 +71,24 @@ archive = Table(
     Column("archived_at", BigInteger, nullable=False),
 )
 
-class SqlArchive:
-    """One process's way to the archive. wall: tells when a record was written."""
+identity = Table("archive_identity", metadata, Column("id", Text, primary_key=True))
 
-    def __init__(self, url: str, wall: Wall = lambda: 0) -> None:
+Belongs = Callable[[str], Awaitable[str]]
+"""Told an archive's id, gives back the id of the archive that the journal knows, which is this one if it knew none."""
+
+
+class SqlArchive:
+    """One process's way to the archive.
+
+    wall:    tells when a record was written.
+    belongs: asked once. An archive that is not the journal's (a file that was lost and made anew, a database of another
+             system) is as good as away: its orders would be taken for strangers.
+    """
+
+    def __init__(self, url: str, wall: Wall = lambda: 0, belongs: Belongs | None = None) -> None:
         self._engine = connect(url)
         self._wall = wall
+        self._belongs = belongs
         self._prepared = False
         if self._engine.dialect.name == "sqlite":  # the record that is asked for is hardly ever the one before
 
@@ -129,17 +143,30 @@ class SqlArchive:
     # --- in a thread --------------------------------------------------------------------------------------------------
 
     async def _run(self, work: Callable[[Connection], T]) -> T:
+        if not self._prepared:
+            own = await self._in_thread(_prepare)
+            if self._belongs is not None:
+                await self._prove(own, self._belongs)
+            self._prepared = True
+        return await self._in_thread(work)
+
+    async def _prove(self, own: str, belongs: Belongs) -> None:
+        try:
+            known = await belongs(own)
+        except (JournalUnavailable, JournalMismatch) as error:
+            raise ArchiveUnavailable(f"whose archive this is cannot be told: {error}") from error
+        if known != own:
+            raise ArchiveUnavailable(
+                f"this archive ({own}) is not the one that orders have left this journal for ({known}): put that back"
+            )
+
+    async def _in_thread(self, work: Callable[[Connection], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._in_transaction, work)
 
     def _in_transaction(self, work: Callable[[Connection], T]) -> T:
         try:
-            with translated():
-                if not self._prepared:
-                    with self._engine.begin() as connection:
-                        _prepare(connection)
-                    self._prepared = True
-                with self._engine.begin() as connection:
-                    return work(connection)
+            with translated(), self._engine.begin() as connection:
+                return work(connection)
         except ReadModelUnavailable as error:
             raise ArchiveUnavailable(f"the archive: {error}") from error
 
@@ -187,16 +214,27 @@ def _address(name: str) -> Address:
     return Address(*name.split(":", 1))
 
 
-def _prepare(connection: Connection) -> None:
-    """Make the tables, or bring them up to date, unless somebody else has. Alembic is loaded only if it is needed."""
+def _prepare(connection: Connection) -> str:
+    """The archive's id. Makes the tables, or brings them up to date, unless somebody else has."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
         connection.execute(select(text(f"pg_advisory_xact_lock({LOCK})")))
-    if inspect(connection).has_table(VERSION_TABLE):
-        at = connection.execute(select(column("version_num")).select_from(table(VERSION_TABLE))).scalar()
-        if at == HEAD:
-            return
+    if not inspect(connection).has_table(VERSION_TABLE) or _revision(connection) != HEAD:
+        _upgrade(connection)
+    own = connection.execute(select(identity.c.id)).scalar()
+    if own is None:
+        own = secrets.token_hex(8)
+        connection.execute(insert(identity).values(id=own))
+    return own
+
+
+def _revision(connection: Connection) -> str | None:
+    return connection.execute(select(column("version_num")).select_from(table(VERSION_TABLE))).scalar()
+
+
+def _upgrade(connection: Connection) -> None:
+    """Alembic is loaded only if it is needed: it costs every host a tenth of a second."""
     from alembic import command
     from alembic.config import Config
 

@@ -18,7 +18,7 @@ from actors.adapters.sqlalchemy_archive import HEAD, MIGRATIONS, VERSION_TABLE, 
 from actors.adapters.sqlalchemy_tables import connect
 from actors.runtime.archive import Archive, Archived, ArchiveUnavailable, Damaged, all_homes
 from actors.runtime.local_archive import MemoryArchive
-from actors.runtime.ports import Record
+from actors.runtime.ports import JournalUnavailable, Record
 from models.decision import Address
 from tests.contract.databases import NAMES, databases
 
@@ -189,6 +189,44 @@ async def test_an_archive_that_is_away_says_so(tmp_path: Path) -> None:
     (tmp_path / "missing").mkdir()
     assert await nowhere.get(17, [FIRST]) == {}
     await nowhere.close()
+
+
+async def test_an_archive_that_is_not_the_journals_is_as_good_as_away(new_archive: Callable[[], str]) -> None:
+    if not (url := new_archive()):
+        return
+    known: list[str] = []
+
+    async def belongs(own: str) -> str:
+        known.append(own)
+        return known[0]
+
+    first = SqlArchive(url, belongs=belongs)
+    await first.put({17: [archived(FIRST, A)]})
+    again = SqlArchive(url, belongs=belongs)
+    assert await again.get(17, [FIRST]) == {FIRST: archived(FIRST, A)}
+    assert len(known) == 2 and known[0] == known[1], "each asks once"
+    empty = SqlArchive(new_archive(), belongs=belongs)
+    for _ in range(2):
+        with pytest.raises(ArchiveUnavailable, match="put that back"):
+            await empty.get(17, [FIRST])
+    for one in (first, again, empty):
+        await one.close()
+
+
+async def test_a_journal_that_cannot_be_asked_is_asked_again(tmp_path: Path) -> None:
+    answers: list[Exception | None] = [JournalUnavailable("on purpose"), None]
+
+    async def belongs(own: str) -> str:
+        answer = answers.pop(0)
+        if answer is not None:
+            raise answer
+        return own
+
+    kept = SqlArchive(f"sqlite:///{tmp_path / 'archive.db'}", belongs=belongs)
+    with pytest.raises(ArchiveUnavailable):
+        await kept.get(17, [FIRST])
+    assert await kept.get(17, [FIRST]) == {}
+    await kept.close()
 
 
 async def test_an_erased_key_has_left_the_file(tmp_path: Path) -> None:
