@@ -4,9 +4,8 @@ often the projector dies, reads again or makes its rows anew."""
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
-from typing import Any
 
 import orjson
 import pytest
@@ -26,26 +25,11 @@ from actors.runtime.local_journal import MemoryStore
 from actors.runtime.reading import Overtaken, ReadModelUnavailable
 from models.decision import Address
 from models.feed import Entry
-from tests.contract.databases import NAMES, databases
 from tests.contract.order_histories import START, Life, Writer, life
 from tests.contract.read_sides import BUSY, FEW, Side, live, stumble
 
 OPS = Audience()
 SCANNED = 2
-
-
-@pytest.fixture(scope="module", params=NAMES)
-def new_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with databases(request.param, tmp_path_factory.mktemp("database")) as create:
-        yield create
-
-
-@pytest.fixture
-async def side(new_database: Callable[[], str]) -> Any:
-    made = Side(new_database())
-    await made.projector.prepare()
-    yield made
-    made.close()
 
 
 def rows(url: str, audience: Audience = OPS, limit: int = 3) -> list[FeedRow]:

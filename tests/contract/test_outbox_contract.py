@@ -3,34 +3,19 @@ done."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from actors.adapters.sqlalchemy_outbox import SqlOutbox
 from actors.runtime.outgoing import MAIL, WEBHOOK, Delivery, Subscription
-from tests.contract.databases import NAMES, databases
 from tests.contract.order_histories import START, life
 from tests.contract.read_sides import Killed, Side, live
 
 ACME = Subscription("retailer:acme", WEBHOOK)
 SOUTH = Subscription("supplier:south", MAIL)
 LATER = START + 60_000
-
-
-@pytest.fixture(scope="module", params=NAMES)
-def new_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with databases(request.param, tmp_path_factory.mktemp("database")) as create:
-        yield create
-
-
-@pytest.fixture
-async def side(new_database: Callable[[], str]) -> Any:
-    made = Side(new_database())
-    await made.projector.prepare()
-    yield made
-    made.close()
 
 
 @pytest.fixture

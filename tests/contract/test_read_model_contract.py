@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -20,23 +20,8 @@ from actors.runtime.local_journal import MemoryStore
 from actors.runtime.projector import Projector
 from actors.runtime.reading import Batch, Overtaken, Position, ReadModelUnavailable
 from models.decision import Address
-from tests.contract.databases import NAMES, databases
 from tests.contract.order_histories import SHARDS, START, Life, Writer, life
 from tests.contract.read_sides import BUSY, FEW, Side, live, rows, stumble
-
-
-@pytest.fixture(scope="module", params=NAMES)
-def new_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with databases(request.param, tmp_path_factory.mktemp("database")) as create:
-        yield create
-
-
-@pytest.fixture
-async def side(new_database: Callable[[], str]) -> Any:
-    made = Side(new_database())
-    await made.projector.prepare()
-    yield made
-    made.close()
 
 
 async def fresh_rows(side: Side, url: str) -> dict[str, list[Any]]:
