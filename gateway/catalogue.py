@@ -6,10 +6,13 @@ which SKU, at what price and split.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from actors.runtime.envelope import Overloaded, Unanswered
 from gateway.cache import ViewCache
 from gateway.problems import FieldError, Problem
 from gateway.schemas.orders import LineRequest
@@ -46,13 +49,16 @@ class Offered(NamedTuple):
 
 class Catalogue:
     """Resolves lines. What a product came to is remembered no longer than the views it was worked out from: a line of a
-    known product costs a look-up and a copy."""
+    known product costs a look-up and a copy. What is ordered again and again is read anew before it is outdated, so
+    that nobody waits for it."""
 
     def __init__(self, views: ViewCache, offers_max: int) -> None:
         self._views = views
         self._offers_max = offers_max
         self._offered: dict[tuple[str, str], Offered] = {}  # by retailer and product
         self._forgotten = 0
+        self._aging: set[tuple[str, str, str]] = set()  # retailer, currency, product
+        self._refreshing: asyncio.Task[None] | None = None
 
     async def resolve(self, retailer: str, currency: str, lines: Sequence[LineRequest], began: float) -> Terms:
         """The terms of `lines`. Raises Problem (`unknown_product`, `not_adopted`, `wrong_currency`,
@@ -61,7 +67,7 @@ class Catalogue:
         Two rounds of reading at most, each one batch: adoptions and products, then the parties they name; none at all
         while the cache is warm. What would be refused is read again first (`began`: when the request did).
         """
-        offers = self._known(retailer, currency, lines)
+        offers = self._remembered(retailer, currency, lines)
         missing = list(dict.fromkeys(line.product for line in lines if line.product not in offers))
         if missing:
             try:
@@ -75,18 +81,41 @@ class Catalogue:
                     raise refused.problem(lines) from None
         return _terms([offers[line.product] for line in lines], lines)
 
-    def _known(self, retailer: str, currency: str, lines: Sequence[LineRequest]) -> dict[str, Offered]:
+    def known(self, retailer: str, currency: str, lines: Sequence[LineRequest]) -> Terms | None:
+        """The terms of `lines` without reading anything, None where something has to be read. Raises Problem
+        (`amount_too_large`)."""
+        offers = self._remembered(retailer, currency, lines)
+        if any(line.product not in offers for line in lines):
+            return None
+        return _terms([offers[line.product] for line in lines], lines)
+
+    def _remembered(self, retailer: str, currency: str, lines: Sequence[LineRequest]) -> dict[str, Offered]:
         """What is remembered, by product."""
         if self._forgotten != self._views.forgotten:
             self._forgotten = self._views.forgotten
             self._offered.clear()
-        oldest = self._views.oldest
+        oldest, middle = self._views.oldest, self._views.middle
+        aging = (oldest + middle) / 2
         known: dict[str, Offered] = {}
         for line in lines:
             offered = self._offered.get((retailer, line.product))
             if offered is not None and offered.at >= oldest and offered.currency == currency:
                 known[line.product] = offered
+                if offered.at < aging:
+                    self._aging.add((retailer, currency, line.product))
+        if self._aging and (self._refreshing is None or self._refreshing.done()):
+            self._refreshing = asyncio.get_running_loop().create_task(self._refresh())
         return known
+
+    async def _refresh(self) -> None:
+        """Read anew what is ordered again and again. What fails is no matter: whoever orders it will be told."""
+        aging: dict[tuple[str, str], list[str]] = {}
+        for retailer, currency, product in self._aging:
+            aging.setdefault((retailer, currency), []).append(product)
+        for (retailer, currency), products in aging.items():
+            with contextlib.suppress(_Refused, Problem, Overloaded, Unanswered):
+                await self._resolved(retailer, currency, products, self._views.middle)
+        self._aging.clear()  # together with what was ordered meanwhile, which is new by now or will be here again
 
     async def _resolved(
         self, retailer: str, currency: str, products: Sequence[str], since: float

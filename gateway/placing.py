@@ -8,6 +8,7 @@ from zlib import crc32
 from actors.runtime.envelope import Read, Reply, Status
 from actors.runtime.ports import Guard
 from gateway.auth import Principal
+from gateway.catalogue import Terms
 from gateway.context import Gateway
 from gateway.idempotency import placing_key
 from gateway.personal_data import SealedCustomer, seal_customer
@@ -46,7 +47,9 @@ async def place(
     Raises Problem; Overloaded (nothing was accepted); Unanswered (unknown: the same request with the same key may be
     sent again).
     """
-    prepared = await prepare(gateway, principal, request, key, began)
+    check_currency(request)
+    terms = await gateway.catalogue.resolve(principal.name, request.currency, request.lines, began)
+    prepared = prepare(gateway, principal.name, request, key, terms)
     reply = await gateway.router.ask(
         Address("order", prepared.order),
         prepared.command,
@@ -55,6 +58,12 @@ async def place(
         watch=wait_s,
     )
     return await placed_by(gateway, prepared, reply, wait_s)
+
+
+def check_currency(request: OrderRequest) -> None:
+    """Raises Problem."""
+    if not is_currency(request.currency):
+        raise Problem("invalid", errors=[FieldError("currency", "This is no ISO 4217 currency.")])
 
 
 class Prepared(NamedTuple):
@@ -66,12 +75,9 @@ class Prepared(NamedTuple):
     guard: Guard | None
 
 
-async def prepare(gateway: Gateway, principal: Principal, request: OrderRequest, key: str, began: float) -> Prepared:
-    """Mint the id, freeze the terms, seal the customer. Waits only for the catalogue, if at all. Raises Problem."""
-    if not is_currency(request.currency):
-        raise Problem("invalid", errors=[FieldError("currency", "This is no ISO 4217 currency.")])
+def prepare(gateway: Gateway, retailer: str, request: OrderRequest, key: str, terms: Terms) -> Prepared:
+    """Mint the id, freeze the terms, seal the customer."""
     services = gateway.services
-    retailer = principal.name
     random = services.random(14)
     guard: Guard | None = None
     if key:
@@ -81,7 +87,6 @@ async def prepare(gateway: Gateway, principal: Principal, request: OrderRequest,
         guard = Guard(home.guard, f"{order} {digest}", gateway.limits.placing_key_ttl_ms)
     else:
         order = order_id(crc32(random[10:]) % services.shards, services.wall(), random[:10])
-    terms = await gateway.catalogue.resolve(retailer, request.currency, request.lines, began)
     customer = seal_customer(gateway.sealer, order, retailer, request)
     command = PlaceOrder(
         order=order,

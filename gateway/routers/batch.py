@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -14,7 +14,7 @@ from actors.runtime.envelope import Reply, Status
 from gateway.auth import RETAILER
 from gateway.endpoint import NDJSON, Call, ClientGone, Routes, Streamed, check_content_type, problem_of
 from gateway.parsing import parse
-from gateway.placing import Placed, Prepared, placed_by, prepare
+from gateway.placing import Placed, Prepared, place, placed_by, prepare
 from gateway.problems import Problem
 from gateway.schemas.order_views import BatchResult
 from gateway.schemas.orders import BatchOrderRequest
@@ -72,7 +72,7 @@ async def _read(call: Call, window: _Window) -> None:
         async for raw in _lines(call):
             await window.room()
             line = _Placing(call, began)
-            await line.begin(raw)
+            line.begin(raw)
             window.add(line)
             began += 1
             if not began % LINES_AT_ONCE:
@@ -81,6 +81,10 @@ async def _read(call: Call, window: _Window) -> None:
         pass  # what was sent is placed; nobody is there to be told
     finally:
         window.end()
+
+
+def _task(placing: Coroutine[Any, Any, Placed]) -> asyncio.Task[Placed]:
+    return asyncio.get_running_loop().create_task(placing)
 
 
 class _Window:
@@ -123,18 +127,22 @@ class _Window:
 
 
 class _Placing:
-    """One line on its way. Whatever goes wrong is its own problem: its result tells it."""
+    """One line on its way. Whatever goes wrong is its own problem: its result tells it.
+
+    Mostly all that an order takes is at hand, and what remains is a future, the actor's reply. What has to read first
+    (the catalogue; an order that the same key placed before) gets a task, so that it keeps no other line waiting.
+    """
 
     def __init__(self, call: Call, index: int) -> None:
         self._call = call
         self._index = index
         self._prepared: Prepared | None = None
         self._reply: asyncio.Future[Reply] | None = None
-        self._replay: asyncio.Task[Placed] | None = None
+        self._task: asyncio.Task[Placed] | None = None
         self._refused = b""
 
-    async def begin(self, line: _Line) -> None:
-        """Send it to its actor. Waits only for the catalogue."""
+    def begin(self, line: _Line) -> None:
+        """Send it to its actor, or begin to find out what it takes."""
         call, gateway = self._call, self._call.gateway
         try:
             if line.too_long:
@@ -143,7 +151,13 @@ class _Placing:
             if wait_s:
                 raise Problem("rate_limited", f"Come back in {int(wait_s) + 1} s.")
             request = parse(line.raw, BatchOrderRequest, gateway.limits.nesting_levels_max)
-            prepared = await prepare(gateway, call.principal, request, request.idempotency_key, time.monotonic())
+            terms = gateway.catalogue.known(call.principal.name, request.currency, request.lines)
+            if terms is None:
+                self._task = _task(place(
+                    gateway, call.principal, request, key=request.idempotency_key, wait_s=None, began=time.monotonic()
+                ))  # fmt: skip
+                return
+            prepared = prepare(gateway, call.principal.name, request, request.idempotency_key, terms)
             self._prepared = prepared
             self._reply = gateway.router.asking(
                 Address("order", prepared.order),
@@ -156,38 +170,42 @@ class _Placing:
             self._refused = self._problem(error)
 
     def _replied(self, reply: asyncio.Future[Reply]) -> None:
-        """A replay reads the order that was placed before: all of a window at a time, not one after the other."""
-        if self._replay is None and not reply.cancelled() and reply.result().status is Status.DUPLICATE:
+        if self._task is None and not reply.cancelled() and reply.result().status is Status.DUPLICATE:
             assert self._prepared is not None
-            placed = placed_by(self._call.gateway, self._prepared, reply.result(), None)
-            self._replay = asyncio.get_running_loop().create_task(placed)
+            self._task = _task(placed_by(self._call.gateway, self._prepared, reply.result(), None))
 
     def ready(self) -> bool:
         """True once `result` need not wait."""
-        if self._reply is None:
-            return True
-        if not self._reply.done():
-            return False
-        self._replied(self._reply)
-        return self._replay is None or self._replay.done()
+        if self._reply is not None:
+            if not self._reply.done():
+                return False
+            self._replied(self._reply)  # which the event loop may be about to call
+        return self._task is None or self._task.done()
 
     async def result(self) -> bytes:
         """Its line of the answer. Never raises but when it is cancelled."""
-        if self._reply is None or self._prepared is None:
+        if self._refused:
             return self._refused
         call = self._call
         try:
-            reply = await self._reply
-            self._replied(self._reply)
-            placed = await (self._replay or placed_by(call.gateway, self._prepared, reply, None))
+            placed = await self._placed()
         except Exception as error:
             return self._problem(error)
         order = order_body(call.gateway.sealer, call.principal, placed.order, placed.reply, placed.personal)
         return b'{"index":%d,"status":202,"order":%b}\n' % (self._index, order)
 
+    async def _placed(self) -> Placed:
+        if self._reply is not None and self._prepared is not None:
+            reply = await self._reply
+            self._replied(self._reply)
+            if self._task is None:
+                return await placed_by(self._call.gateway, self._prepared, reply, None)
+        assert self._task is not None
+        return await self._task
+
     def cancel(self) -> None:
         """Nobody wants to know any more."""
-        for waiting in (self._reply, self._replay):
+        for waiting in (self._reply, self._task):
             if waiting is not None:
                 waiting.cancel()
 

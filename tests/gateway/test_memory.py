@@ -294,9 +294,9 @@ def test_what_a_product_came_to_lives_no_longer_than_the_views_behind_it() -> No
     sold(catalogue, MUG)  # the product's view is 0.4 s old already
     dearer = {**actors.views["mug"]["offers"]["north"], "unit_amount": 900}
     actors.views["mug"] = {**actors.views["mug"], "offers": {"north": dearer}}
-    clock.now += 0.5
+    clock.now += 0.3
     assert sold(catalogue, MUG).lines[0].unit_amount == 700
-    clock.now += 0.2
+    clock.now += 0.4
     assert sold(catalogue, MUG).lines[0].unit_amount == 900
 
 
@@ -335,3 +335,23 @@ def test_more_products_than_are_remembered_are_sold_all_the_same() -> None:
     lines = [LineRequest(product=f"mug{number}", quantity=1) for number in range(5)]
     assert len(sold(catalogue, *lines).lines) == 5
     assert len(sold(catalogue, *lines).lines) == 5
+
+
+def test_what_is_ordered_again_and_again_is_read_before_it_is_outdated() -> None:
+    async def story() -> None:
+        actors, clock = a_shop(), Clock()
+        catalogue = Catalogue(ViewCache(actors, 1.0, 100, clock), 10)
+        await catalogue.resolve("acme", "gbp", [MUG], clock.now)
+        actors.views["acme/mug"] = {"supplier": "south", "unit_amount": 650}
+        actors.views["south"] = actors.views["north"]
+        clock.now += 0.8
+        known = catalogue.known("acme", "gbp", [MUG])
+        assert known is not None and known.lines[0].sku == "MUG", "it may be a second old"
+        await asyncio.sleep(0.01)
+        clock.now += 0.4
+        known = catalogue.known("acme", "gbp", [MUG])
+        assert known is not None and known.lines[0].sku == "MUG-S", "nobody had to wait for the newer one"
+        clock.now += 1.1
+        assert catalogue.known("acme", "gbp", [MUG]) is None, "what nobody orders is not read"
+
+    asyncio.run(story())
