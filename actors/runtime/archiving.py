@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,13 +30,39 @@ if TYPE_CHECKING:
 log = logging.getLogger("dray.archive")
 
 LOOKS_MAX = 8
+CELLS_AT_ONCE = 4
 COMMITTED_MS = 60_000
 """Decisions run ahead of the disk: how long after its time an event may be committed. Less if orders leave sooner."""
 _DONE = Reply(Status.OK)
 
 
+class _Mark:
+    """Where a cell's stream ended at some time, and whether the projector has passed that."""
+
+    def __init__(self, at: Millis, position: int) -> None:
+        self.at = at
+        self.position = position
+        self.passed = False
+
+
+class _View:
+    """What the archiver remembers of a cell from sweep to sweep.
+
+    in_use:    how many of its longest quiet were in use when it was last looked at.
+    timers_read, timers_at: how far a pass over its late timers is, and when the next one begins. They stay in the index
+               when their orders leave, so most of them are of orders that have left.
+    """
+
+    def __init__(self, owned: OwnedCell) -> None:
+        self.owned = owned
+        self.in_use = 0
+        self.timers_read = 0
+        self.timers_at = 0.0
+        self.mark: _Mark | None = None
+
+
 class _AtRest(NamedTuple):
-    """A candidate whose record was read, and the stream's position after that.
+    """A candidate whose record was read, and a position of the stream behind all it has had.
 
     due: the timer that stays in the due index, and brings it back in its time.
     """
@@ -43,39 +70,20 @@ class _AtRest(NamedTuple):
     owned: OwnedCell
     archived: Archived
     due: DueEntry | None
-    position: int
-
-
-class _Mark(NamedTuple):
-    """Where a cell's stream ended at some time of this owner's."""
-
-    owned: OwnedCell
-    at: Millis
-    position: int
-
-
-class _Timers:
-    """A pass over the timers of a cell: one page in a sweep, and a pause after the last. They stay in the index when
-    their orders leave, so most of them are of orders that have left."""
-
-    def __init__(self) -> None:
-        self.read = 0
-        self.again_at = 0.0
+    mark: _Mark
 
 
 class Archiver:
-    """Sweeps the cells of a host in the background, off the path of turns, a bounded batch at a time: one transaction
-    for all cells, and one commit per cell."""
+    """Sweeps the cells of a host in the background, off the path of turns, some of them and a bounded batch at a time:
+    one transaction for all, and one commit per cell."""
 
     def __init__(self, host: HostCore, archive: Archive | None) -> None:
         self._host = host
         self._archive = archive
         self._after_ms = int(host.limits.archive_after_s * 1000)
         self._committed_ms = min(COMMITTED_MS, self._after_ms // 4)
-        self._in_use: dict[Cell, int] = {}  # how many of a cell's longest quiet were in use when last looked at
-        self._timers: dict[Cell, _Timers] = {}
-        self._marks: dict[Cell, _Mark] = {}
-        self._next = 0  # the shard that the next sweep begins with
+        self._views: dict[Cell, _View] = {}
+        self._round: deque[_View] = deque()  # what is still to be looked at
         self._task: asyncio.Task[None] | None = None
         self._archived = 0
         self._held_up = 0
@@ -91,42 +99,30 @@ class Archiver:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _sweep_forever(self) -> None:
-        loop = asyncio.get_running_loop()
-        pause_s = self._host.limits.archive_poll_s
+        limits = self._host.limits
+        pause_s = limits.archive_poll_s
         while True:
             await asyncio.sleep(pause_s)
-            began = loop.time()
-            pause_s = self._host.limits.archive_poll_s
+            pause_s = limits.archive_poll_s
             try:
                 if await self.sweep():
-                    pause_s = loop.time() - began  # half of the time at most, however much there is
+                    pause_s = limits.archive_pause_s
             except (JournalUnavailable, ArchiveUnavailable) as error:
                 log.warning("orders at rest stay in the journal for now: %s", error)
             except Exception:  # a bug must not end this loop; what it could not archive stays where it is
                 log.exception("archiving failed")
 
     async def sweep(self) -> bool:
-        """Archive what has come to rest, up to a batch; True if there may be more right now. Raises JournalUnavailable
-        and ArchiveUnavailable, and nothing is lost."""
+        """Archive what has come to rest in some cells, up to a batch; True if there may be more right now. Raises
+        JournalUnavailable and ArchiveUnavailable, and nothing is lost."""
         assert self._archive is not None, "nobody sweeps without an archive"
-        host = self._host
-        until = host.wall() - self._after_ms
-        cells = sorted((owned for owned in host.cells.values() if not owned.closing), key=self._turn_of)
-        self._in_use = {owned.cell: self._in_use.get(owned.cell, 0) for owned in cells}
-        self._timers = {owned.cell: self._timers.get(owned.cell) or _Timers() for owned in cells}
-        self._marks = {cell: mark for cell, mark in self._marks.items() if host.cells.get(cell) is mark.owned}
-        self._oldest_ms = 0
-        room, more = host.limits.archive_batch_orders_max, False
-        found: list[_AtRest] = []
-        for owned in cells:  # as many as there are of one cell, then the next: a round trip costs as much for one order
-            some, full = await self._look(owned, until, min(room, host.limits.archive_cell_orders_max))
-            found += some
-            more = more or full
-            room -= len(some)
-            if room <= 0:
-                more, self._next = True, owned.cell.shard + 1
-                break
-        at_rest = await self._projected(found)
+        limits = self._host.limits
+        until = self._host.wall() - self._after_ms
+        views = self._next_views()
+        limit = max(1, min(limits.archive_cell_orders_max, limits.archive_batch_orders_max // max(1, len(views))))
+        looked = await asyncio.gather(*(self._look(view, until, limit) for view in views))
+        self._round.extend(view for view, (_, full) in zip(views, looked, strict=True) if full)
+        at_rest = await self._projected([one for found, _ in looked for one in found])
         if at_rest:
             by_shard: dict[int, list[Archived]] = {}
             for one in at_rest:
@@ -134,77 +130,89 @@ class Archiver:
             await self._archive.put(by_shard)
             for one in at_rest:
                 self._let_go(one, until)
-        return more
+        return bool(self._round)
 
-    def _turn_of(self, owned: OwnedCell) -> tuple[bool, int]:
-        return owned.cell.shard < self._next, owned.cell.shard
+    def _next_views(self) -> list[_View]:
+        """The next few cells, in turn; a new round begins when all have been looked at until they had no more."""
+        cells = self._host.cells
+        if not self._round:
+            self._oldest_ms = 0
+            self._views = {
+                cell: view if view is not None and view.owned is owned else _View(owned)
+                for cell, owned in cells.items()
+                for view in (self._views.get(cell),)
+            }
+            self._round.extend(self._views.values())
+        chosen: list[_View] = []
+        while self._round and len(chosen) < CELLS_AT_ONCE:
+            view = self._round.popleft()
+            if cells.get(view.owned.cell) is view.owned and not view.owned.closing:
+                chosen.append(view)
+        return chosen
 
     # --- choosing -----------------------------------------------------------------------------------------------------
 
-    async def _look(self, owned: OwnedCell, until: Millis, limit: int) -> tuple[list[_AtRest], bool]:
+    async def _look(self, view: _View, until: Millis, limit: int) -> tuple[list[_AtRest], bool]:
         """A cell's candidates, the longest quiet first; and whether there may be more of them."""
-        host = self._host
-        skip = self._in_use[owned.cell]
-        quiet = await host.journal.quiet(owned.cell, until, skip, limit)
+        host, owned = self._host, view.owned
+        quiet = await host.journal.quiet(owned.cell, until, view.in_use, limit)
         full = len(quiet) == limit
         candidates: list[tuple[Address, DueEntry | None]] = []
         for entry in quiet:
             self._oldest_ms = max(self._oldest_ms, until - entry.since)
             if self._is_idle(owned, host.home_of(entry.address), until):
                 candidates.append((entry.address, None))
-        self._in_use[owned.cell] = skip + len(quiet) - len(candidates) if full else 0
+        view.in_use = view.in_use + len(quiet) - len(candidates) if full else 0
         if not full:
-            timers = await self._next_timers(owned, limit)
+            timers = await self._next_timers(view, limit)
             full = len(timers) == limit
-            candidates += [
-                (entry.address, entry) for entry in timers
-                if self._is_idle(owned, host.home_of(entry.address), until)
-            ]  # fmt: skip
-        return await self._at_rest(owned, candidates, until), full
+            for timer in timers:
+                home = host.home_of(timer.address)
+                if host.kinds[home.kind].minted_at is not None and self._is_idle(owned, home, until):
+                    candidates.append((timer.address, timer))
+        return await self._at_rest(view, candidates, until), full
 
-    async def _next_timers(self, owned: OwnedCell, limit: int) -> Sequence[DueEntry]:
+    async def _next_timers(self, view: _View, limit: int) -> Sequence[DueEntry]:
         """The next page of a pass over what wakes up late."""
-        host, timers = self._host, self._timers[owned.cell]
+        limits = self._host.limits
         now = asyncio.get_running_loop().time()
-        if now < timers.again_at:
+        if now < view.timers_at:
             return ()
-        after = host.wall() + int(host.limits.archive_timer_min_s * 1000)
-        page = await host.journal.timers(owned.cell, after, timers.read, limit)
-        timers.read += len(page)
+        after = self._host.wall() + int(limits.archive_timer_min_s * 1000)
+        page = await self._host.journal.timers(view.owned.cell, after, view.timers_read, limit)
+        view.timers_read += len(page)
         if len(page) < limit:
-            timers.read, timers.again_at = 0, now + host.limits.archive_after_s
-        return [entry for entry in page if host.kinds[host.home_of(entry.address).kind].minted_at is not None]
+            view.timers_read, view.timers_at = 0, now + limits.archive_after_s
+        return page
 
     async def _at_rest(
-        self, owned: OwnedCell, candidates: Sequence[tuple[Address, DueEntry | None]], until: Millis
+        self, view: _View, candidates: Sequence[tuple[Address, DueEntry | None]], until: Millis
     ) -> list[_AtRest]:
         if not candidates:
             return []
-        host = self._host
+        host, owned = self._host, view.owned
         homes = [host.home_of(address) for address, _ in candidates]
         kinds = host.families[homes[0].kind]
         members = [Address(kind.name, home.id) for home in homes for kind in kinds]
         records = iter(await host.journal.load(owned.cell, members))
-        position = await self._position(owned, until)
+        mark = await self._mark(view, until)
         found = []
         for (address, due), home in zip(candidates, homes, strict=True):
             own = {kind.name: next(records) for kind in kinds}
             if self._is_at_rest(own, until):
                 events = {name: record.events for name, record in own.items()}
-                found.append(_AtRest(owned, Archived(home, events, own[home.kind].data_key), due, position))
+                found.append(_AtRest(owned, Archived(home, events, own[home.kind].data_key), due, mark))
             elif due is None:
                 self._later(owned, address, home, own[address.kind].version)
         return found
 
-    async def _position(self, owned: OwnedCell, until: Millis) -> int:
+    async def _mark(self, view: _View, until: Millis) -> _Mark:
         """A position of the stream behind all that has been at rest since `until`. One that was looked up a while ago
         will do: the projector, always some tenths of a second behind the newest, has passed it long since."""
-        host = self._host
-        now, mark = host.wall(), self._marks.get(owned.cell)
+        now, mark = self._host.wall(), view.mark
         if mark is None or mark.at - self._committed_ms <= until or now - mark.at > self._after_ms // 2:
-            position = await host.journal.stream_position(owned.cell.shard)
-            mark = self._marks[owned.cell] = _Mark(owned, now, position)
-        return mark.position
+            mark = view.mark = _Mark(now, await self._host.journal.stream_position(view.owned.cell.shard))
+        return mark
 
     def _is_idle(self, owned: OwnedCell, home: Address, until: Millis) -> bool:
         """Nothing of it is under way in this host, and nobody has used it lately. What has a host of its own is that
@@ -238,21 +246,18 @@ class Archiver:
 
     async def _projected(self, found: Sequence[_AtRest]) -> list[_AtRest]:
         """Those whose events the projector has stored. It is waited for, but not for long: they come up again."""
-        host = self._host
-        behind = {one.owned.cell.shard: 0 for one in found}
-        for one in found:
-            behind[one.owned.cell.shard] = max(behind[one.owned.cell.shard], one.position)
-        for look in range(LOOKS_MAX):
+        behind = {one.mark: one.owned.cell.shard for one in found if not one.mark.passed}
+        for look in range(LOOKS_MAX if behind else 0):
             if look:
-                await asyncio.sleep(host.limits.archive_poll_s / LOOKS_MAX)
-            passed = await asyncio.gather(*(host.journal.stream_passed(*place) for place in behind.items()))
-            behind = {
-                shard: at for (shard, at), is_past in zip(behind.items(), passed, strict=True) if not is_past
-            }  # fmt: skip
+                await asyncio.sleep(self._host.limits.archive_poll_s / LOOKS_MAX)
+            asked = [(mark, self._host.journal.stream_passed(shard, mark.position)) for mark, shard in behind.items()]
+            for (mark, _), passed in zip(asked, await asyncio.gather(*(answer for _, answer in asked)), strict=True):
+                mark.passed = passed
+            behind = {mark: shard for mark, shard in behind.items() if not mark.passed}
             if not behind:
                 break
-        self._held_up = sum(one.owned.cell.shard in behind for one in found)
-        return [one for one in found if one.owned.cell.shard not in behind]
+        self._held_up = sum(not one.mark.passed for one in found)
+        return [one for one in found if one.mark.passed]
 
     # --- letting go ---------------------------------------------------------------------------------------------------
 
