@@ -45,12 +45,12 @@ class SqlRollUps:
     def states(self) -> Sequence[ShardState]:
         """Every shard that has rows, all as of one moment."""
         columns = select(
-            shards.c.shard, shards.c.generation, shards.c.rebuilding, shards.c.caught_up_at,
+            shards.c.shard, shards.c.sequence, shards.c.generation, shards.c.rebuilding, shards.c.caught_up_at,
             counting.c.generation, counting.c.sequence, counting.c.order_id,
         ).outerjoin_from(shards, counting, counting.c.shard == shards.c.shard)  # fmt: skip
         with translated(), self._engine.connect() as connection:
             return [
-                ShardState(*row[:4], NOWHERE if row[4] is None else Progress(*row[4:]))
+                ShardState(*row[:5], NOWHERE if row[5] is None else Progress(*row[5:]))
                 for row in connection.execute(columns.order_by(shards.c.shard))
             ]
 
@@ -84,13 +84,14 @@ class SqlRollUps:
         with translated(), self._engine.connect() as connection:
             return list(connection.execute(statement).scalars())
 
-    def counted_as(self, shard: int, ids: Sequence[str]) -> Sequence[bytes]:
+    def counted_as(self, orders: Sequence[tuple[int, str]]) -> Sequence[bytes]:
         """The contributions with which these orders are in the roll-ups, as far as they are."""
         found: list[bytes] = []
+        key = tuple_(counted.c.shard, counted.c.order_id)
         with translated(), self._engine.connect() as connection:
-            for first in range(0, len(ids), PARAMETERS_MAX):
-                some = counted.c.order_id.in_(ids[first : first + PARAMETERS_MAX])
-                rows = connection.execute(select(counted.c.contribution).where(counted.c.shard == shard, some))
+            for first in range(0, len(orders), PARAMETERS_MAX):
+                some = key.in_(orders[first : first + PARAMETERS_MAX])
+                rows = connection.execute(select(counted.c.contribution).where(some))
                 found += [stored for stored in rows.scalars() if stored]
         return found
 

@@ -19,9 +19,10 @@ class Progress(NamedTuple):
 
 
 class ShardState(NamedTuple):
-    """A shard's rows, and how far they are counted."""
+    """A shard's rows, and how far they are counted. sequence: of the latest row."""
 
     shard: int
+    sequence: int
     generation: int
     rebuilding: bool
     caught_up_at: Millis
@@ -80,8 +81,8 @@ class RollUpModel(Protocol):
         """Orders that are counted and have no row any more."""
         ...
 
-    def counted_as(self, shard: int, ids: Sequence[str]) -> Sequence[bytes]:
-        """The contributions with which these orders are in the roll-ups, as far as they are."""
+    def counted_as(self, orders: Sequence[tuple[int, str]]) -> Sequence[bytes]:
+        """The contributions with which these orders, by shard and id, are in the roll-ups, as far as they are."""
         ...
 
     def store(self, counting: Counting) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import orjson
 
@@ -40,6 +40,8 @@ class RollUps:
         self._wall = wall
         self._limits = limits
         self._counted_all_at = 0
+        self._from = 0
+        self._drained: dict[int, tuple[int, int, bool]] = {}
 
     async def run(self) -> None:
         """Count for ever, in a small part of the time: orders come first. The further behind, the larger the part."""
@@ -67,65 +69,80 @@ class RollUps:
 
         Raises ReadModelUnavailable, and Overtaken where somebody else counts too.
         """
-        room = self._limits.rollups_orders_max
-        moves: list[Move] = []
-        counted: list[Counted] = []
-        tally = Tally()
-        drained: dict[int, int] = {}
-        for state in self._model.states():
-            if not room:
+        work = _Work(self._limits.rollups_orders_max)
+        states = self._model.states()
+        # Not always from the first shard on: when there is more to do than is done, none is to wait for ever.
+        for state in [*states[self._from :], *states[: self._from]]:
+            if not work.room:
                 break
-            if state.rebuilding and not state.progress.generation:
-                continue  # a first filling is counted once it is whole
-            if state.generation != state.progress.generation and not state.rebuilding:
-                gone, after = self._begin_anew(state, room)
-            else:
-                gone = []
-                changed = self._model.changed(state.shard, state.progress, room)
-                if len(changed) < room:
-                    drained[state.shard] = state.caught_up_at
-                after = state.progress
-                if changed:
-                    after = after._replace(sequence=changed[-1].sequence, order_id=changed[-1].id)
-                    counted += self._count(state.shard, changed, tally)
-                room -= len(changed)
-            if gone:
-                self._take_out(state.shard, gone, tally)
-                counted += [Counted(state.shard, id_, 0, b"") for id_ in gone]
-                room -= len(gone)
-            if gone or after != state.progress:
-                moves.append((state.shard, state.progress, after))
-        if moves:
-            self._model.store(Counting(moves, counted, tally))
-        if drained:
-            self._model.note(drained)
-        if not moves:
+            self._look(state, work)
+            self._from = states.index(state)
+        if work.moves:
+            self._count(work)
+        if work.drained:
+            self._model.note({shard: state.caught_up_at for shard, state in work.drained.items()})
+        self._drained |= {shard: _as_written(state) for shard, state in work.drained.items()}
+        if not work.moves:
             self._counted_all_at = self._wall()
-        return bool(moves)
+        return bool(work.moves)
 
-    def _begin_anew(self, state: ShardState, room: int) -> tuple[Sequence[str], Progress]:
-        """After a rebuild: first what is gone goes, then all rows are looked through, for any may have been mended."""
-        gone = self._model.gone(state.shard, room)
-        return gone, state.progress if gone else Progress(state.generation, -1, "")
+    def _look(self, state: ShardState, work: _Work) -> None:
+        """What there is to do in one shard."""
+        before, shard = state.progress, state.shard
+        if state.rebuilding and not before.generation:
+            return  # a first filling is counted once it is whole
+        if state.generation != before.generation and not state.rebuilding:
+            # After a rebuild: first what is gone goes, then all rows are looked through, for any may have been mended.
+            gone = self._model.gone(shard, work.room)
+            work.gone += [(shard, id_) for id_ in gone]
+            work.room -= len(gone)
+            work.moves.append((shard, before, before if gone else Progress(state.generation, -1, "")))
+            return
+        if self._drained.get(shard) == _as_written(state):
+            work.drained[shard] = state
+            return
+        changed = self._model.changed(shard, before, work.room)
+        if len(changed) < work.room:
+            work.drained[shard] = state
+        if changed:
+            work.room -= len(changed)
+            work.changed += [(shard, one) for one in changed if one.version != one.counted]
+            last = changed[-1]
+            work.moves.append((shard, before, before._replace(sequence=last.sequence, order_id=last.id)))
 
-    def _count(self, shard: int, changed: Sequence[Changed], tally: Tally) -> list[Counted]:
-        """Count those of these orders that are not in the roll-ups as they are now."""
-        wanted = [one.id for one in changed if one.version != one.counted]
-        self._take_out(shard, [one.id for one in changed if one.counted and one.version != one.counted], tally)
-        counted = []
-        for row in self._model.snapshots(wanted):
+    def _count(self, work: _Work) -> None:
+        """Take out of the roll-ups what has changed or is gone, and count what has changed as it is now."""
+        tally = Tally()
+        earlier = [(shard, one.id) for shard, one in work.changed if one.counted]
+        for stored in self._model.counted_as([*work.gone, *earlier]):
+            tally.add(Contribution.from_plain(orjson.loads(stored)), -1)
+        counted = [Counted(shard, id_, 0, b"") for shard, id_ in work.gone]
+        shards = {one.id: shard for shard, one in work.changed}
+        for row in self._model.snapshots(list(shards)):
             try:
                 order, _ = decode_snapshot(self._kind, row.snapshot)
                 now = contribution(order)
             except Exception:
                 # One order that cannot be read must not keep all others out of the reports.
                 log.exception("%s is left out of the roll-ups", row.id)
-                counted.append(Counted(shard, row.id, row.version, b""))
+                counted.append(Counted(shards[row.id], row.id, row.version, b""))
                 continue
             tally.add(now)
-            counted.append(Counted(shard, row.id, row.version, orjson.dumps(now.plain())))
-        return counted
+            counted.append(Counted(shards[row.id], row.id, row.version, orjson.dumps(now.plain())))
+        self._model.store(Counting(work.moves, counted, tally))
 
-    def _take_out(self, shard: int, ids: Sequence[str], tally: Tally) -> None:
-        for stored in self._model.counted_as(shard, ids) if ids else ():
-            tally.add(Contribution.from_plain(orjson.loads(stored)), -1)
+
+@dataclass
+class _Work:
+    """What one step does. room: for how many orders more. drained: shards of which all is counted after it."""
+
+    room: int
+    moves: list[Move] = field(default_factory=list)
+    gone: list[tuple[int, str]] = field(default_factory=list)
+    changed: list[tuple[int, Changed]] = field(default_factory=list)
+    drained: dict[int, ShardState] = field(default_factory=dict)
+
+
+def _as_written(state: ShardState) -> tuple[int, int, bool]:
+    """While this is the same, no row has been written but by a rebuild, after which all are looked through."""
+    return state.sequence, state.generation, state.rebuilding

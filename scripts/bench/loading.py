@@ -49,10 +49,10 @@ class Given:
         self._entries.setdefault(order.shard, []).append(StreamEntry(sequence, [(address, 0, order.events)]))
         self._keys[address] = order.data_key
 
-    def drop(self) -> None:
-        """What has been read is not kept."""
-        self._entries.clear()
-        self._keys.clear()
+    @property
+    def behind(self) -> bool:
+        """Is there anything that the projector has not trimmed?"""
+        return any(self._entries.values())
 
     async def stream_open(self, shard: int) -> None:
         self._sequences.setdefault(shard, 0)
@@ -68,7 +68,13 @@ class Given:
         return found
 
     async def stream_trim_all(self, through: Mapping[int, int]) -> None:
-        pass
+        """What has been taken in is not kept."""
+        for shard, last in through.items():
+            entries = self._entries.get(shard, [])
+            for entry in entries:
+                if entry.sequence <= last:
+                    self._keys.pop(entry.appends[0][0], None)
+            self._entries[shard] = [entry for entry in entries if entry.sequence > last]
 
     async def data_keys_all(self, addresses: Mapping[int, Sequence[Address]]) -> Mapping[Address, str]:
         return {address: self._keys[address] for some in addresses.values() for address in some}
@@ -100,7 +106,6 @@ class Loader:
             self._given.add(order)
         began = time.process_time()
         await self._follow()
-        self._given.drop()
         return time.process_time() - began
 
     async def count(self) -> float:
@@ -111,7 +116,7 @@ class Loader:
         return time.process_time() - began
 
     async def _follow(self) -> None:
-        while await self._projector.round() or await self._projector.rebuild_page():
+        while await self._projector.round() or self._given.behind or await self._projector.rebuild_page():
             pass
 
     def close(self) -> None:

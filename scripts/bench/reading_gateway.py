@@ -65,11 +65,12 @@ class Nobody:
 
 @contextmanager
 def gateway(url: str) -> Iterator[Serving]:
-    """Serve the read model at `url`."""
+    """Serve the read model at `url`. Raises EOFError if it cannot."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, url), daemon=True)
     process.start()
+    theirs.close()  # so that one that cannot start is noticed
     try:
         yield Serving(ours.recv(), psutil.Process(process.pid))
     finally:
