@@ -47,6 +47,11 @@ class RedisReader:
         """How many there are; 0 in a Redis that has no journal."""
         return int(await self._one(self._wire.node("dray"), "HGET", SYSTEM, "shards") or 0)
 
+    async def archive(self) -> str:
+        """The id of the archive that orders have left for; '' before any has."""
+        known = await self._one(self._wire.node("dray"), "HGET", SYSTEM, "archive")
+        return known.decode() if known else ""
+
     async def size(self) -> int:
         """How many keys there are, roughly: the actors and the idempotency keys."""
         return sum([int(await self._one(node, "DBSIZE")) for node in self._wire.nodes()])

@@ -124,6 +124,10 @@ class SqlArchive:
         )
         return await self._run(lambda connection: [_address(row[0]) for row in connection.execute(names)])
 
+    async def id(self) -> str:
+        """By which journals tell it from others."""
+        return await self._run(lambda connection: connection.execute(select(identity.c.id)).scalar_one())
+
     async def size(self) -> int:
         """How many records there are, erasures' places included."""
         count = select(func.count()).select_from(archive)

@@ -43,6 +43,17 @@ def _exists(url: str) -> bool:
     return not url.startswith("sqlite:") or Path(url.removeprefix("sqlite:///")).exists()
 
 
+async def compared(url: str, known: str) -> list[Finding]:
+    """Is this the archive that the journal's orders have left for (`known`; '' before any has)?"""
+    if not known:
+        return []
+    async with opened(url) as archive:
+        own = "" if archive is None else await archive.id()
+    if own == known:
+        return []
+    return [Finding("A1", "archive", f"orders have left the journal for archive {known}, and here is {own or 'none'}")]
+
+
 async def size(url: str) -> int:
     """How many orders have a record in the archive."""
     async with opened(url) as archive:

@@ -104,6 +104,7 @@ async def audit(case: Case) -> Findings:
             compared, differing = await live.compare(case.gateway, reader, result.sample, case.archive)
             findings.add(differing)
             findings.notes["A9"] = f"{compared} orders compared with what their actors show"
+        findings.add(await archived.compared(case.archive, await reader.archive()))
         findings.checked["A7"] += len(before)
         findings.add(_marks(case, before, await reader.marks(shards)))
         await _rest(reader, shards, state, case, result.latest, findings)

@@ -108,6 +108,25 @@ def test_an_order_that_is_in_neither_is_lost(world: World) -> None:
     assert failed(audited(world)) == {"A1": [lost]}
 
 
+def test_another_archive_in_the_place_of_the_journals_is_found(world: World) -> None:
+    move(world, "pin-0")
+    path = world.data / "archive.db"
+    world.redis.hset("{dray}:system", "archive", asyncio.run(_id(world)))
+    assert audited(world).passed
+    path.unlink()
+    assert "archive" in failed(audited(world))["A1"]
+    write(world, "pin-1")
+    assert "archive" in failed(audited(world))["A1"]
+
+
+async def _id(world: World) -> str:
+    kept = SqlArchive(url(world))
+    try:
+        return await kept.id()
+    finally:
+        await kept.close()
+
+
 @pytest.mark.parametrize("in_the_journal", [False, True])
 def test_a_damaged_record_is_named(world: World, in_the_journal: bool) -> None:
     (write if in_the_journal else move)(world, "refunded", "pin-0")
