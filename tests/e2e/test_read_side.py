@@ -99,3 +99,23 @@ def rebuilt_rows(system: System) -> dict[str, list[Any]]:
 def test_operators_see_how_far_it_is_behind(system: System) -> None:
     assert json.loads(system.dray("status", "--json").stdout)["read_side_lag_s"] < 60
     assert "read side" in system.dray("status").stdout
+
+
+def test_reports_follow_the_orders_and_say_what_they_say(system: System) -> None:
+    system.place("mug", Prefer="wait=10")
+    deadline = time.monotonic() + 60
+    told: Any = None
+    while time.monotonic() < deadline:
+        orders = system.call("GET", "/v1/orders?limit=200")[1]["data"]
+        told = system.call("GET", "/v1/analytics/days")[1]
+        figures = {
+            "currency": orders[0]["currency"],
+            "orders": len(orders),
+            "units": sum(line["quantity"] for order in orders for line in order["lines"]),
+            "revenue": sum(order["captured_amount"] for order in orders),
+            "refunds": sum(order["refunded_amount"] for order in orders),
+        }
+        if told["totals"] == [{**figures, "net": figures["revenue"] - figures["refunds"]}]:
+            return
+        time.sleep(0.5)
+    raise AssertionError(told)
