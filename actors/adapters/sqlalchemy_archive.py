@@ -9,6 +9,8 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,6 +49,10 @@ VERSION_TABLE = "archive_version"
 PARAMETERS_MAX = 500
 HEAD = "0002"
 """The newest migration; known here so that a host that finds it in place need not load Alembic."""
+
+ROWS_PER_STATEMENT = 64
+"""The driver gives the interpreter's lock away for every step of a statement, and waits up to 5 ms to get it back while
+the event loop is busy: a row each would take a second for a batch."""
 
 THREADS = 2
 """One waits for a transaction's fsync while the other looks records up."""
@@ -108,6 +114,7 @@ class SqlArchive:
         compiled = put.compile(dialect=dialect, column_keys=self._columns)
         self._put = str(compiled)
         self._places: Sequence[str] | None = compiled.positiontup if dialect.positional else None
+        self._row = f"({', '.join('?' * len(self._columns))})"
 
     async def put(self, records: Mapping[int, Sequence[Archived]]) -> None:
         await self._run(lambda connection: self._write(connection, records))
@@ -196,8 +203,12 @@ class SqlArchive:
             return
         if self._places is None:
             connection.exec_driver_sql(self._put, list(rows))
-        else:
-            connection.exec_driver_sql(self._put, [tuple(row[name] for name in self._places) for row in rows])
+            return
+        values = itemgetter(*self._places)
+        for first in range(0, len(rows), ROWS_PER_STATEMENT):
+            some = rows[first : first + ROWS_PER_STATEMENT]
+            statement = self._put.replace(self._row, ", ".join([self._row] * len(some)))
+            connection.exec_driver_sql(statement, tuple(chain.from_iterable(map(values, some))))
 
 
 def _found(connection: Connection, shard: int, homes: Sequence[Address]) -> dict[Address, Archived | Damaged]:

@@ -91,6 +91,17 @@ async def test_a_record_comes_back_as_it_was(backend: Backend) -> None:
     assert kept.record("sku") == Record(0, None, ())
 
 
+async def test_many_records_are_put_at_once(backend: Backend) -> None:
+    homes = [Address("order", f"ord_{number:035x}") for number in range(150)]
+    await backend.archive.put({17: [archived(home, A) for home in homes]})
+    await backend.archive.put({17: [archived(home, A, B) for home in homes[:70]], 3: [archived(FIRST, A)]})
+    found = await backend.archive.get(17, homes)
+    assert [found[home] for home in homes] == [archived(home, A, B) for home in homes[:70]] + [
+        archived(home, A) for home in homes[70:]
+    ]
+    assert await all_homes(backend.archive, 17) == homes
+
+
 async def test_shards_are_apart(backend: Backend) -> None:
     await backend.archive.put({17: [archived(FIRST, A)], 3: [archived(SECOND, B)]})
     assert await backend.archive.get(3, [FIRST, SECOND]) == {SECOND: archived(SECOND, B)}
