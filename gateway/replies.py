@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from actors.runtime.envelope import Reply, Status
+from actors.runtime.envelope import ARCHIVE_DAMAGED, Reply, Status
 from gateway.endpoint import Answer, Header
 from gateway.idempotency import REPLAYED
 from gateway.problems import Problem
@@ -25,6 +25,8 @@ def checked(reply: Reply) -> Reply:
     if status is Status.MISMATCH:
         raise Problem("idempotency_key_reused", "This Idempotency-Key was used for another request.")
     if status is Status.FAILED:
+        if reply.body == ARCHIVE_DAMAGED:
+            raise Problem("command_failed", "Its record in the archive is damaged: an operator has to restore it.")
         raise Problem("command_failed", "The command broke and has been parked for a person to look at.")
     if status is Status.BUSY:
         raise Problem("overloaded", retry_after_s=1)

@@ -67,6 +67,10 @@ class Reply(NamedTuple):
     replayed: bool = False
 
 
+ARCHIVE_DAMAGED = b'{"code":"archive_damaged"}'
+"""Of a FAILED reply: the actor is in the archive, and its record there is not what was written."""
+
+
 @dataclass(frozen=True)
 class Overloaded(Exception):
     """Refused before acceptance: come back after `retry_after_s`."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from actors.runtime.archive import Archive, Archived, ArchiveUnavailable, Damaged
 from actors.runtime.cell import OwnedCell
-from actors.runtime.envelope import Reply, Status
+from actors.runtime.envelope import ARCHIVE_DAMAGED, Reply, Status
 from actors.runtime.ports import Append, Record
 from actors.runtime.resident import Appending, Member, Part, Resident
 from models.decision import Address
@@ -107,7 +107,7 @@ class Finder:
             waiting = list(resident.waiting)
             host.forget(owned, resident.home)
             for work in waiting:
-                work.answer(Reply(Status.FAILED, b'{"code":"archive_damaged"}'))
+                work.answer(Reply(Status.FAILED, ARCHIVE_DAMAGED))
             return
         if record is None:
             host.loader.fill(resident, dict.fromkeys(resident.members, _NOTHING))
