@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import random
 import resource
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from models.decision import Address, Event
 from models.identity import order_id
 from models.order import messages as m
 from scripts import redis_server
+from scripts.bench.measuring import Bar, show
 
 SHARDS = 16
 ORDERS_PER_ROUND = 180
@@ -36,6 +36,7 @@ APPENDS_PER_COMMIT = 4
 NOW = 1_790_000_000_000
 SUPPLIERS = 10
 SPLIT = (1000, 6000, 2500)
+BAR_US = 250.0
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ class Line:
     database_bytes: int
 
 
-def run(orders: int = 4_000, rounds: Sequence[int] = (1, 2, 3)) -> list[Line]:
-    """Measure against a Redis and a SQLite file of its own; print a table and a JSON line."""
+def run(orders: int = 4_000, rounds: Sequence[int] = (1, 2, 3)) -> list[Bar]:
+    """Measure against a Redis and a SQLite file of its own; print a table, the bar and a JSON line."""
     lines = []
     for count in rounds:
         with tempfile.TemporaryDirectory(prefix="dray-bench-") as directory:
@@ -62,8 +63,11 @@ def run(orders: int = 4_000, rounds: Sequence[int] = (1, 2, 3)) -> list[Line]:
                 lines[-1] = replace(lines[-1], database_bytes=round(path.stat().st_size / orders))
             finally:
                 server.stop()
-    _print(lines)
-    return lines
+    bars = [
+        Bar(f"projector, us per order in {line.rounds} rounds", line.projector_us, BAR_US, at_least=False)
+        for line in lines
+    ]
+    return show("projector", lines, bars)
 
 
 async def _measure(url: str, path: Path, orders: int, rounds: int) -> Line:
@@ -184,16 +188,6 @@ async def _store(journal: RedisStream, owned: list[Ownership], appends: Sequence
             commits.append(Commit(owner.cell, owner.epoch, owner.owner, owner.number, groups))
     for result in await journal.commit(commits):
         assert isinstance(result, Stored), result
-
-
-def _print(lines: Sequence[Line]) -> None:
-    print("rounds per order  projector us/order  of it writing  Redis us/order  database bytes/order")
-    for line in lines:
-        print(
-            f"{line.rounds:16}  {line.projector_us:18.1f}  {line.writing_us:13.1f}  {line.redis_us:14.1f}"
-            f"  {line.database_bytes:20}"
-        )
-    print(json.dumps({"benchmark": "projector", "lines": [asdict(line) for line in lines]}))
 
 
 if __name__ == "__main__":
