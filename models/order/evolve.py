@@ -113,8 +113,7 @@ def _authorised(order: Order, event: m.PaymentAuthorised) -> Fields:
 
 @_folds(m.PaymentDeclined, "payment_declined", actor="stripe", detail=lambda e: e.code)
 def _declined(order: Order, event: m.PaymentDeclined) -> Fields:
-    payment = _paying(order, "give_up" if event.unsure else "decline")
-    intent = event.payment_intent
+    payment, intent = _paying(order, "give_up" if event.unsure else "decline"), event.payment_intent
     return {"payment": changed(payment, decline_code=event.code, payment_intent=intent, unsure=event.unsure)}
 
 
