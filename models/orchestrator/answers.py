@@ -36,7 +36,8 @@ FINAL_REFUSALS = frozenset(
 the card is no more (https://docs.stripe.com/error-codes, https://docs.stripe.com/refunds#failed-refunds)."""
 
 
-def _tell(saga: Saga, *commands: Command) -> tuple[Send, ...]:
+def told(saga: Saga, *commands: Command) -> tuple[Send, ...]:
+    """Joint commands for the order."""
     if not commands:
         return ()
     order = Address("order", saga.learnt["order"])
@@ -46,7 +47,7 @@ def _tell(saga: Saga, *commands: Command) -> tuple[Send, ...]:
 def _settle(saga: Saga, intent: Intent, *commands: Command) -> Accepted:
     """The intent has its outcome, which `commands` make facts of the order."""
     note = IntentSettled(key=intent.key)
-    return Accepted(notes=(note,), joint=_tell(saga, *commands))
+    return Accepted(notes=(note,), joint=told(saga, *commands))
 
 
 # --- payments --------------------------------------------------------------------------------------------------------
@@ -99,7 +100,7 @@ def _waiting(saga: Saga, intent: Intent, retrying: SagaRetrying, *trouble: Comma
     commands = list(trouble)
     if intent.step == "transfer":
         commands.append(_gathered(saga, intent) or order_commands.Proceed())
-    return Accepted(events=(retrying,), joint=_tell(saga, *commands))
+    return Accepted(events=(retrying,), joint=told(saga, *commands))
 
 
 def _authorised(saga: Saga, intent: Intent, done: Done) -> Decision:
@@ -141,7 +142,7 @@ def _transferred(saga: Saga, intent: Intent, done: Done) -> Decision:
     their next try may wait for long."""
     note = IntentSettled(key=intent.key, result=done.id)
     facts = _gathered(saga, intent, done.id)
-    return Accepted(notes=(note,), joint=_tell(saga, facts, *_relieved(intent)) if facts else ())
+    return Accepted(notes=(note,), joint=told(saga, facts, *_relieved(intent)) if facts else ())
 
 
 def _gathered(saga: Saga, last: Intent, result: str = "") -> Command | None:

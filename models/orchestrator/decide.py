@@ -23,7 +23,7 @@ from models.decision import (
     Send,
     Tick,
 )
-from models.orchestrator.answers import payment_answered, stock_answered, task_answered
+from models.orchestrator.answers import payment_answered, stock_answered, task_answered, told
 from models.orchestrator.messages import (
     Advance,
     IntentSettled,
@@ -37,7 +37,7 @@ from models.orchestrator.messages import (
 )
 from models.orchestrator.outgoing import outgoing
 from models.orchestrator.plan import Plan, phase_of, plan, timers
-from models.orchestrator.state import Intent, Saga, attempt_of, evolve, name_of, patience
+from models.orchestrator.state import Intent, Saga, evolve, parsed, patience
 from models.orchestrator.tables import KEY_LIFE_MS, STEPS
 from models.order import commands as order_commands
 from models.order.state import Order
@@ -51,13 +51,12 @@ def decide(saga: Saga, command: Any) -> Decision:
 class Turn:
     """A decision in the making: what is journalled and what leaves because of it, each on top of the one before."""
 
-    def __init__(self, saga: Saga, order: str) -> None:
+    def __init__(self, saga: Saga) -> None:
         self.saga = saga
         self.events: list[Event] = []
         self.notes: list[Event] = []
         self.sends: list[Send] = []
         self.effects: list[Effect] = []
-        self.home = Address("orchestrator", order)
 
     def add(self, event: SagaAdvanced | SagaRetrying) -> None:
         assert not self.notes, "notes are folded after events"
@@ -68,22 +67,24 @@ class Turn:
         self.saga = evolve(self.saga, note)
         self.notes.append(note)
 
-    def leave(self, name: str) -> None:
-        """Ask for an intent that is journalled."""
-        out = outgoing(self.saga.learnt, self.home, self.saga.intents[name])
-        if isinstance(out, Effect):
-            self.effects.append(out)
-        else:
-            self.sends.append(out)
+    def leave(self, *names: str) -> None:
+        """Ask for intents that are journalled."""
+        learnt, intents = self.saga.learnt, self.saga.intents
+        home = Address("orchestrator", learnt["order"])
+        for name in names:
+            out = outgoing(learnt, home, intents[name])
+            if isinstance(out, Effect):
+                self.effects.append(out)
+            else:
+                self.sends.append(out)
 
     def accepted(self, *joint: Command) -> Decision:
         if not self.events and not self.notes and not self.sends and not joint:
             return NOTHING
-        to = Address("order", self.home.id)
         return Accepted(
             events=tuple(self.events),
             notes=tuple(self.notes),
-            joint=tuple([Send(to, command) for command in joint]),
+            joint=told(self.saga, *joint),
             sends=tuple(self.sends),
             effects=tuple(self.effects),
             state=self.saga,
@@ -95,7 +96,7 @@ class Turn:
 
 def _advance(saga: Saga, command: Advance) -> Decision:
     order, at = command.order, command.at
-    turn = Turn(saga, order.id)
+    turn = Turn(saga)
     steps = plan(order, saga, at)
     learnt = _learnt(order, saga)
     keys = _keys(saga, steps)
@@ -122,13 +123,13 @@ def _advance(saga: Saga, command: Advance) -> Decision:
             timers=None if wake == saga.timers else wake,
         )
     )
-    for name in steps.intended:
-        turn.leave(name)
+    if keys:
+        turn.leave(*steps.intended)
     return turn.accepted()
 
 
 def _is_payment(key: str) -> bool:
-    return STEPS[key[: key.index(":")]].to == "payments"
+    return STEPS[parsed(key).step].to == "payments"
 
 
 def _learnt(order: Order, saga: Saga) -> dict[str, str]:
@@ -153,7 +154,7 @@ def _keys(saga: Saga, steps: Plan) -> dict[str, Any]:
     before += [intent.key for intent in steps.dropped]
     if not before and not saga.attempts:
         return {f"{name}:1": params for name, params in steps.intended.items()}
-    attempts = saga.attempts | {name_of(key): attempt_of(key) for key in before}
+    attempts = saga.attempts | {key.name: key.attempt for key in map(parsed, before)}
     return {f"{name}:{attempts.get(name, 0) + 1}": params for name, params in steps.intended.items()}
 
 
@@ -172,7 +173,7 @@ def _tick(saga: Saga, command: Tick) -> Decision:
     """Ask again for what is overdue, and tell the order which of its deadlines have passed."""
     if not saga.phase:
         return NOTHING
-    turn, at = Turn(saga, saga.learnt["order"]), command.at
+    turn, at = Turn(saga), command.at
     for name, intent in saga.intents.items():
         if intent.again_at <= at and name not in saga.results:
             turn.add(_again(intent, at))
@@ -195,7 +196,7 @@ def _resume(saga: Saga, command: Resume | Remind) -> Decision:
     actor's. What waits for its time, waits."""
     if not saga.phase:
         return NOTHING
-    turn = Turn(saga, saga.learnt["order"])
+    turn = Turn(saga)
     for name, intent in saga.intents.items():
         if intent.waiting or name in saga.results:
             continue
@@ -211,7 +212,7 @@ def _nudge(saga: Saga, command: Nudge) -> Decision:
     """Something has happened at Stripe: look at once at what nobody knows the outcome of."""
     if not saga.phase:
         return NOTHING
-    turn = Turn(saga, saga.learnt["order"])
+    turn = Turn(saga)
     for name, intent in saga.intents.items():
         if intent.waiting and intent.unsure and name not in saga.results:
             turn.add(_again(intent, command.at, lookup=True))

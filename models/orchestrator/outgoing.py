@@ -23,7 +23,7 @@ def outgoing(learnt: Learnt, home: Address, intent: Intent) -> Effect | Send:
     """`home` is the orchestrator, to which answers go."""
     to = STEPS[intent.step].to
     if to == "payments":
-        return Effect(to, request(learnt, intent), home)
+        return Effect(to, _REQUESTS[intent.step](learnt, intent), home)
     if to == "sku":
         sku = intent.object.partition("/")[0]
         return Send(Address(to, sku), _SKU_COMMANDS[intent.step](sku, intent, home))
@@ -33,12 +33,8 @@ def outgoing(learnt: Learnt, home: Address, intent: Intent) -> Effect | Send:
 # --- payments --------------------------------------------------------------------------------------------------------
 
 
-def request(learnt: Learnt, intent: Intent) -> AnyRequest:
-    """The payment request of an intent, under its idempotency key `order:step:object:attempt`."""
-    return _REQUESTS[intent.step](learnt, intent)
-
-
 def _key(learnt: Learnt, intent: Intent) -> str:
+    """The idempotency key: `order:step:object:attempt`."""
     return f"{learnt['order']}:{intent.key}"
 
 

@@ -19,33 +19,33 @@ SOLD = frozenset({"confirmed", "in_production", "cancellation_requested", "dispa
 class Plan:
     """The difference between what is wanted and what is under way or done.
 
+    under_way, done: the saga's, by name.
     intended:  new steps by name. dropped: intents to forget; overtaken: intents whose outcome the facts show.
     """
 
     def __init__(self, saga: Saga) -> None:
         self.saga = saga
+        self.under_way = saga.intents
+        self.done = saga.done
         self.intended: dict[str, Params] = {}
         self.dropped: list[Intent] = []
         self.overtaken: list[Intent] = []
 
     def want(self, name: str, params: Params) -> None:
-        if name not in self.saga.intents and name not in self.saga.done:
+        if name not in self.under_way and name not in self.done:
             self.intended[name] = params
 
     def drop(self, name: str) -> None:
-        intent = self.saga.intents.get(name)
+        intent = self.under_way.get(name)
         if intent is not None:
             self.dropped.append(intent)
-
-    def under_way(self, name: str) -> Intent | None:
-        return self.saga.intents.get(name)
 
     def replaceable(self, intent: Intent) -> bool:
         """Certainly without effect, and not on its way: it may be journalled anew with other parameters."""
         return intent.waiting and not intent.unsure and intent.name not in self.saga.results
 
     def begun(self, name: str) -> bool:
-        return name in self.saga.done or name in self.saga.intents
+        return name in self.done or name in self.under_way
 
 
 def plan(order: Order, saga: Saga, at: Millis) -> Plan:
@@ -73,7 +73,7 @@ def _task(steps: Plan, consignment: Consignment) -> None:
     if status == "offered":
         steps.want(offer, to)
     elif consignment.live or status == "rejected":
-        intent = steps.under_way(offer)
+        intent = steps.under_way.get(offer)
         if intent is not None:
             steps.overtaken.append(intent)  # the supplier has answered the order itself
         if status == "delivered":
@@ -96,7 +96,7 @@ def _stock(steps: Plan, order: Order, consignment: Consignment) -> None:
     if not consignment.live:
         for sku in consignment.units:
             _give_back(steps, sku, kept.get(sku, 0))
-    else:
+    elif status in SOLD or consignment.dropped:
         for sku in consignment.units:
             if sku not in kept:
                 steps.want(f"release:{sku}", {})
@@ -104,7 +104,7 @@ def _stock(steps: Plan, order: Order, consignment: Consignment) -> None:
                 steps.want(f"confirm:{sku}", {})
     if kept is not consignment.units:
         for sku, units in consignment.units.items():
-            if f"confirm:{sku}" in steps.saga.done and kept[sku] < units:
+            if f"confirm:{sku}" in steps.done and kept[sku] < units:
                 steps.want(f"restock:{sku}/dropped", {"quantity": units - kept[sku]})
     for found in order.returns:
         if found.restock and found.consignment == consignment.number:
@@ -126,9 +126,9 @@ def _kept(order: Order, consignment: Consignment) -> dict[str, int]:
 
 def _give_back(steps: Plan, sku: str, kept: int) -> None:
     """The consignment has ended: what was sold is restocked, what was reserved, or may be, is released."""
-    if f"confirm:{sku}" in steps.saga.done:
+    if f"confirm:{sku}" in steps.done:
         steps.want(f"restock:{sku}/cancel", {"quantity": kept})
-    elif not steps.under_way(f"confirm:{sku}") and steps.begun(f"reserve:{sku}"):
+    elif f"confirm:{sku}" not in steps.under_way and steps.begun(f"reserve:{sku}"):
         steps.drop(f"reserve:{sku}")
         steps.want(f"release:{sku}", {})
 
@@ -140,7 +140,7 @@ def _restock(steps: Plan, order: Order, found: Return) -> None:
         sku = order.lines[int(line_id) - 1].sku
         back[sku] = back.get(sku, 0) + quantity
     for sku, units in back.items():
-        if f"confirm:{sku}" in steps.saga.done:
+        if f"confirm:{sku}" in steps.done:
             steps.want(f"restock:{sku}/{_last(found.id)}", {"quantity": units})
 
 
@@ -153,7 +153,7 @@ def _payment(steps: Plan, order: Order) -> None:
     elif payment.status == "voiding":
         steps.want("void:pi", _authorisation(order) if payment.unsure else {})
     elif payment.status == "voided":
-        intent = steps.under_way("void:pi")
+        intent = steps.under_way.get("void:pi")
         if intent is not None:
             steps.overtaken.append(intent)  # a webhook was faster
 
@@ -179,10 +179,7 @@ def _payouts(steps: Plan, order: Order, consignment: Consignment, at: Millis) ->
     """
     quiet = consignment.live and not order.refunds and not order.disputes
     held = consignment.returned if quiet else withheld(order, consignment)  # quiet: nothing was returned, all zeros
-    settled = quiet or not steps.saga.intents  # whoever is paid in full needs no second look
-    made: dict[int, list[PaidOut]] = {}
-    for each in consignment.transfers:
-        made.setdefault(each.party, []).append(each)
+    settled = quiet or not steps.under_way  # whoever is paid in full needs no second look
     for index, party in enumerate(consignment.parties):
         if not party.account or party.role == PLATFORM:
             continue
@@ -192,8 +189,9 @@ def _payouts(steps: Plan, order: Order, consignment: Consignment, at: Millis) ->
         if settled and not to_pay:
             continue
         place = f"{consignment.number}-{index}"
-        transfer = f"transfer:{place}-{len(made.get(index, ())) + 1}"
-        intent = steps.under_way(transfer)
+        made = [each for each in consignment.transfers if each.party == index]
+        transfer = f"transfer:{place}-{len(made) + 1}"
+        intent = steps.under_way.get(transfer)
         if intent is not None and steps.replaceable(intent) and intent.params["amount"] != to_pay:
             steps.drop(transfer)
         elif intent is not None:
@@ -202,7 +200,7 @@ def _payouts(steps: Plan, order: Order, consignment: Consignment, at: Millis) ->
             to: Params = {"amount": to_pay, "destination": party.account, "party": f"{party.role}:{party.name}"}
             steps.intended[transfer] = to
         elif paid > due:
-            _take_back(steps, consignment, index, made[index], at)
+            _take_back(steps, consignment, index, made, at)
 
 
 def _take_back(steps: Plan, consignment: Consignment, party: int, made: list[PaidOut], at: Millis) -> None:
@@ -210,7 +208,7 @@ def _take_back(steps: Plan, consignment: Consignment, party: int, made: list[Pai
     counted against its newest transfers, and is tried again at long intervals."""
     place = f"{consignment.number}-{party}"
     name = f"reverse:{place}-{sum(transfer.reversed for transfer in made)}"  # so far: the same until it is recorded
-    if name in steps.saga.intents:
+    if name in steps.under_way:
         return
     debt = consignment.debts[party]
     amount = consignment.overpaid(party) - debt

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import field
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from models.decision import Due, Millis
@@ -56,18 +57,25 @@ class Saga:
     wake_at: Millis = 0
 
 
-def name_of(key: str) -> str:
-    """`step:object` of `step:object:attempt`."""
-    return key[: key.rindex(":")]
+class Key(NamedTuple):
+    """What a key `step:object:attempt` says; its `name` is `step:object`."""
+
+    name: str
+    step: str
+    object: str
+    attempt: int
 
 
-def attempt_of(key: str) -> int:
-    return int(key[key.rindex(":") + 1 :])
+@lru_cache(maxsize=4096)  # all orders have the same few keys, but for their SKUs
+def parsed(key: str) -> Key:
+    """Take a key apart."""
+    step, object_, attempt = key.split(":")
+    return Key(f"{step}:{object_}", step, object_, int(attempt))
 
 
 def _intent(key: str, params: Params, at: Millis) -> Intent:
-    step, object_, attempt = key.split(":")
-    return Intent(name_of(key), key, step, object_, int(attempt), params, at, at + STEPS[step].patience_ms)
+    name, step, object_, attempt = parsed(key)
+    return Intent(name, key, step, object_, attempt, params, at, at + STEPS[step].patience_ms)
 
 
 def patience(step: str, key: str, tries: int) -> int:
@@ -112,20 +120,20 @@ def evolve(saga: Saga, event: Any) -> Saga:
 
 
 def _advanced(saga: Saga, event: SagaAdvanced) -> Saga:
-    intents = dict(saga.intents)
+    intents = saga.intents.copy()
     results, attempts, done = saga.results, saga.attempts, saga.done
     remembered = []
     for key in event.settled:
-        name = name_of(key)
+        name, step, _, attempt = parsed(key)
         intents.pop(name, None)
-        step = name[: name.index(":")]
         if step in REMEMBERED:
             remembered.append(name)
         elif step == "reverse":
-            attempts = {**attempts, name: attempt_of(key)}
+            attempts = {**attempts, name: attempt}
     for key in event.dropped:
-        intents.pop(name_of(key), None)
-        attempts = {**attempts, name_of(key): attempt_of(key)}
+        name, _, _, attempt = parsed(key)
+        intents.pop(name, None)
+        attempts = {**attempts, name: attempt}
     for key, params in event.intended.items():
         intent = _intent(key, params, event.at)
         intents[intent.name] = intent
@@ -133,23 +141,14 @@ def _advanced(saga: Saga, event: SagaAdvanced) -> Saga:
         results = {name: result for name, result in results.items() if name in intents}
     if remembered:
         done = done.union(remembered)
+    learnt = saga.learnt | event.learnt if event.learnt else saga.learnt
     timers = saga.timers if event.timers is None else event.timers
-    return changed(
-        saga,
-        phase=event.phase,
-        intents=intents,
-        noted=(),
-        results=results,
-        done=done,
-        attempts=attempts,
-        learnt=saga.learnt | event.learnt if event.learnt else saga.learnt,
-        timers=timers,
-        wake_at=_wake_at(intents, results, timers),
-    )
+    wake_at = _wake_at(intents, results, timers)
+    return Saga(event.phase, intents, (), results, done, attempts, learnt, timers, wake_at)
 
 
 def _retrying(saga: Saga, event: SagaRetrying) -> Saga:
-    name = name_of(event.key)
+    name = parsed(event.key).name
     intent = saga.intents[name]
     attempt = intent.attempt + event.fresh
     intent = changed(
@@ -168,14 +167,14 @@ def _retrying(saga: Saga, event: SagaRetrying) -> Saga:
 
 
 def _settled(saga: Saga, note: IntentSettled) -> Saga:
-    name = name_of(note.key)
+    name, step, _, _ = parsed(note.key)
     if note.result:
         return changed(saga, results={**saga.results, name: note.result})
-    intents, results = dict(saga.intents), saga.results
+    intents, results = saga.intents.copy(), saga.results
     intents.pop(name, None)
     if name in results:
         results = {other: result for other, result in results.items() if other != name}
-    done = saga.done.union((name,)) if name[: name.index(":")] in REMEMBERED else saga.done
+    done = saga.done.union((name,)) if step in REMEMBERED else saga.done
     return changed(saga, intents=intents, noted=(*saga.noted, note.key), results=results, done=done)
 
 
@@ -187,7 +186,7 @@ def _woken(saga: Saga, _note: Woken) -> Saga:
 def _wake_at(intents: dict[str, Intent], results: dict[str, str], timers: dict[str, Millis]) -> Millis:
     times = [intent.again_at for name, intent in intents.items() if name not in results]
     times += timers.values()
-    return min(times, default=0)
+    return min(times) if times else 0
 
 
 _FOLDS: dict[type, Any] = {SagaAdvanced: _advanced, SagaRetrying: _retrying, IntentSettled: _settled, Woken: _woken}
