@@ -52,7 +52,10 @@ else:
 def stamped(command: Any, at: int) -> Any:
     """The same command with its time set, in place: for the runtime alone, which owns a command that it is about to
     turn. A copy instead costs a microsecond, for each of some thirty steps of an order."""
-    object.__setattr__(command, "at", at)
+    try:
+        command.at = at
+    except dataclasses.FrozenInstanceError:  # a standard dataclass
+        object.__setattr__(command, "at", at)
     return command
 
 

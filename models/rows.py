@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 from zlib import crc32
 
 from models.decision import Millis
-from models.record import changed, dataclass
+from models.record import dataclass
 
 V = TypeVar("V")
 
@@ -66,7 +66,7 @@ class Rows(Generic[V]):
         branch[leaf_name] = leaf = {} if leaf is None else leaf.copy()
         added = key not in leaf
         leaf[key] = row
-        return changed(self, size=self.size + added, branches=branches)
+        return Rows(self.size + added, branches)
 
     def drop(self, key: str) -> Rows[V]:
         """This map without the row. Raises KeyError when there is none."""
@@ -79,7 +79,7 @@ class Rows(Generic[V]):
             del branch[leaf_name]
             if not branch:
                 del branches[branch_name]
-        return changed(self, size=self.size - 1, branches=branches)
+        return Rows(self.size - 1, branches)
 
     def items(self) -> Iterator[tuple[str, V]]:
         """All rows, in no particular order."""
@@ -128,7 +128,7 @@ class Recent(Generic[V]):
         if elapsed >= self.span_ms:
             elapsed = 0
             young, middle, old = Rows(), young, middle
-        return changed(self, elapsed_ms=elapsed, at=max(at, self.at), generations=(young.put(key, row), middle, old))
+        return Recent(self.span_ms, elapsed, max(at, self.at), (young.put(key, row), middle, old))
 
     @property
     def size(self) -> int:

@@ -63,13 +63,13 @@ _COPIED = "retailer currency payment_method allow_partial metadata sealed email_
 def _placed(_order: Order, event: m.OrderPlaced) -> Fields:
     suppliers = list(dict.fromkeys(terms.supplier for terms in event.lines))
     lines = tuple([_line(n, suppliers.index(terms.supplier) + 1, terms) for n, terms in enumerate(event.lines, 1)])
-    amount = sum(line.amount for line in lines)
+    amount = sum([line.amount for line in lines])
     fields = {name: getattr(event, name) for name in _COPIED}
     fields["id"] = event.order
     fields["amount"] = amount
     fields["created_at"] = event.at
     fields["lines"] = lines
-    fields["consignments"] = tuple(_consignment(n, name, lines, event) for n, name in enumerate(suppliers, 1))
+    fields["consignments"] = tuple([_consignment(n, name, lines, event) for n, name in enumerate(suppliers, 1)])
     fields["payment"] = Payment(status="pending" if amount else "not_required")
     return fields
 
@@ -106,21 +106,20 @@ def _consignment(number: int, supplier: str, lines: tuple[Line, ...], event: m.O
 
 @_folds(m.PaymentAuthorised, "payment_authorised", actor="stripe")
 def _authorised(order: Order, event: m.PaymentAuthorised) -> Fields:
-    payment = _paying(order, "authorise")
-    payment = changed(payment, payment_intent=event.payment_intent, capture_before=event.capture_before)
+    payment = _paying(order, "authorise", payment_intent=event.payment_intent, capture_before=event.capture_before)
     return {"payment": _released_if_ended(payment, order.consignments)}
 
 
 @_folds(m.PaymentDeclined, "payment_declined", actor="stripe", detail=lambda e: e.code)
 def _declined(order: Order, event: m.PaymentDeclined) -> Fields:
-    payment, intent = _paying(order, "give_up" if event.unsure else "decline"), event.payment_intent
-    return {"payment": changed(payment, decline_code=event.code, payment_intent=intent, unsure=event.unsure)}
+    learnt = {"decline_code": event.code, "payment_intent": event.payment_intent, "unsure": event.unsure}
+    return {"payment": _paying(order, "give_up" if event.unsure else "decline", **learnt)}
 
 
 @_folds(m.CaptureBegun, "capturing", actor="dray")
 def _capturing(order: Order, event: m.CaptureBegun) -> Fields:
     return {
-        "payment": changed(_paying(order, "begin_capture"), amount=event.amount),
+        "payment": _paying(order, "begin_capture", amount=event.amount),
         "consignments": tuple([changed(c, taking=c.status == "accepted") for c in order.consignments]),
     }
 
@@ -128,7 +127,7 @@ def _capturing(order: Order, event: m.CaptureBegun) -> Fields:
 @_folds(m.PaymentCaptured, "captured", actor="stripe")
 def _captured(order: Order, event: m.PaymentCaptured) -> Fields:
     return {
-        "payment": changed(_paying(order, "capture"), charge=event.charge, amount=event.amount),
+        "payment": _paying(order, "capture", charge=event.charge, amount=event.amount),
         "consignments": tuple([_taken(c, shares) for c, shares in zip(order.consignments, event.shares, strict=True)]),
     }
 
@@ -151,7 +150,7 @@ def _taken(consignment: Consignment, shares: m.Amounts) -> Consignment:
 
 @_folds(m.CaptureFailed, "capture_failed", actor="stripe", detail=lambda e: e.code)
 def _capture_failed(order: Order, event: m.CaptureFailed) -> Fields:
-    payment = changed(_paying(order, "fail_capture"), decline_code=event.code)
+    payment = _paying(order, "fail_capture", decline_code=event.code)
     return {"payment": payment, "consignments": tuple(changed(c, taking=False) for c in order.consignments)}
 
 
@@ -165,8 +164,8 @@ def _voided(order: Order, event: m.PaymentVoided) -> Fields:
     return {"payment": _paying(order, "expire" if event.expired else "void")}
 
 
-def _paying(order: Order, event: str) -> Payment:
-    return changed(order.payment, status=PAYMENT[order.payment.status][event])
+def _paying(order: Order, event: str, **fields: Any) -> Payment:
+    return changed(order.payment, status=PAYMENT[order.payment.status][event], **fields)
 
 
 def _released(payment: Payment) -> Payment:
@@ -284,11 +283,12 @@ def _transferred(order: Order, event: m.SharesTransferred) -> Fields:
 
 
 def _paid_out(consignment: Consignment, made: tuple[m.Made, ...]) -> Consignment:
-    transfers = [PaidOut(each.party, each.id, each.amount) for each in made if each.consignment == consignment.number]
-    paid = list(consignment.paid)
-    for transfer in transfers:
-        paid[transfer.party] += transfer.amount
-    return changed(consignment, transfers=(*consignment.transfers, *transfers), paid=tuple(paid))
+    transfers, paid = list(consignment.transfers), list(consignment.paid)
+    for number, party, amount, id_ in made:
+        if number == consignment.number:
+            transfers.append(PaidOut(party, id_, amount))
+            paid[party] += amount
+    return changed(consignment, transfers=tuple(transfers), paid=tuple(paid))
 
 
 @_folds(m.ShareReversed, "reversed", actor="stripe", detail=lambda e: f"{e.amount} of {e.transfer}")

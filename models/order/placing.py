@@ -116,7 +116,7 @@ def record_capture(draft: Draft, command: m.RecordCapture) -> None:
     order = draft.order
     if "capture" not in PAYMENT[order.payment.status]:
         return
-    shares = tuple(_shares(order, consignment) if consignment.taking else () for consignment in order.consignments)
+    shares = tuple([_shares(order, consignment) if consignment.taking else () for consignment in order.consignments])
     draft.add(m.PaymentCaptured(draft.at, command.charge, order.payment.amount, shares))
     refund_what_was_cancelled(draft)
 
@@ -125,16 +125,18 @@ def _shares(order: Order, consignment: Consignment) -> m.Amounts:
     """Split the consignment's part of the capture among its parties, weighted by the accepted lines' own splits."""
     brands = {party.name: index for index, party in enumerate(consignment.parties[:-3])}
     weights = [0] * len(consignment.parties)
+    whole = 0
     for number in consignment.lines:
         if number not in consignment.dropped:
             ln = order.lines[number - 1]
             brand, supplier, retailer = ln.split
             amount = ln.amount
+            whole += amount
             weights[brands[ln.brand]] += amount * brand
             weights[-3] += amount * supplier
             weights[-2] += amount * retailer
             weights[-1] += amount * (WHOLE_BPS - brand - supplier - retailer)
-    return apportion(accepted_amount(order, consignment), weights)
+    return apportion(whole, weights)
 
 
 def record_capture_failure(draft: Draft, command: m.RecordCaptureFailure) -> None:

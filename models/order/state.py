@@ -259,7 +259,7 @@ def line(order: Order, line_id: str) -> Line | None:
 
 def accepted_amount(order: Order, consignment: Consignment) -> int:
     """What the lines are worth that the supplier did not drop."""
-    return sum(order.lines[n - 1].amount for n in consignment.lines if n not in consignment.dropped)
+    return sum([order.lines[n - 1].amount for n in consignment.lines if n not in consignment.dropped])
 
 
 def under_way(order: Order, consignment: int) -> int:

@@ -210,7 +210,7 @@ def _restock(state: Sku, command: Restock) -> Decision:
 def _answer(command: OrderCommand, row: Row, *events: Event, key: str = "") -> Decision:
     """Tell the orchestrator what the order's row says now, whatever it asked."""
     answer = StockAnswered(
-        sku=command.sku, status=row.status.value, restocked=sum(row.restocks.values()) if row.restocks else 0, key=key
+        sku=command.sku, status=str(row.status), restocked=sum(row.restocks.values()) if row.restocks else 0, key=key
     )
     return Accepted(events=events, sends=(Send(command.reply_to, answer),))
 

@@ -216,7 +216,7 @@ def _answer(command: OfferTask, task: Task) -> Send:
 def _acknowledge(command: TaskCommand, task: Task) -> Send:
     """Tell the orchestrator what the task's row says now. A refused task is over: it counts as closed."""
     status = TaskStatus.CLOSED if task.status is TaskStatus.REFUSED else task.status
-    return Send(command.reply_to, TaskAnswered(task=command.task, status=status.value, accept_by=task.accept_by))
+    return Send(command.reply_to, TaskAnswered(task=command.task, status=str(status), accept_by=task.accept_by))
 
 
 _DECIDERS: Mapping[type[Command], Callable[[Supplier, Any], Decision]] = {
