@@ -6,7 +6,7 @@ Only `Advance` begins anything new. Whatever else comes, an answer or the passin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from models.decision import (
@@ -67,7 +67,7 @@ class Turn:
         self.saga = evolve(self.saga, note)
         self.notes.append(note)
 
-    def leave(self, *names: str) -> None:
+    def leave(self, names: Iterable[str]) -> None:
         """Ask for intents that are journalled."""
         learnt, intents = self.saga.learnt, self.saga.intents
         home = Address("orchestrator", learnt["order"])
@@ -96,35 +96,26 @@ class Turn:
 
 def _advance(saga: Saga, command: Advance) -> Decision:
     order, at = command.order, command.at
-    turn = Turn(saga)
     steps = plan(order, saga, at)
     learnt = _learnt(order, saga)
     keys = _keys(saga, steps)
-    over = [intent.key for intent in steps.overtaken] + _recorded(order, saga)
+    over = steps.overtaken + _recorded(order, saga) if saga.results else steps.overtaken
     busy = len(saga.intents) - len(over) - len(steps.dropped) + len(keys) > 0
     phase = phase_of(order, busy)
     wake = timers(order, saga, at)
     settled = (*saga.noted, *over)
     news = keys or steps.dropped or learnt or phase != saga.phase or wake != saga.timers
+    turn = Turn(saga)
     if not news and (not settled or (busy and not any(map(_is_payment, settled)))):
         # What SKUs and suppliers have answered is stored with the next step: asked again, they answer alike. What
         # became of a payment is stored at once, with the fact it has become.
         for key in over:
             turn.note(IntentSettled(key=key))
         return turn.accepted()
-    turn.add(
-        SagaAdvanced(
-            at=at,
-            phase=phase,
-            settled=settled,
-            dropped=tuple([intent.key for intent in steps.dropped]),
-            intended=keys,
-            learnt=learnt,
-            timers=None if wake == saga.timers else wake,
-        )
-    )
+    timers_if_new = None if wake == saga.timers else wake
+    turn.add(SagaAdvanced(at, phase, settled, tuple(steps.dropped), keys, learnt, timers_if_new))
     if keys:
-        turn.leave(*steps.intended)
+        turn.leave(steps.intended)
     return turn.accepted()
 
 
@@ -150,8 +141,7 @@ def _keys(saga: Saga, steps: Plan) -> dict[str, Any]:
     settled only those of reversals can be wanted again (a debt is collected under the name of what became a debt)."""
     if not steps.intended:
         return {}
-    before = [key for key in saga.noted if key.startswith("reverse:")]
-    before += [intent.key for intent in steps.dropped]
+    before = [key for key in saga.noted if key.startswith("reverse:")] + steps.dropped
     if not before and not saga.attempts:
         return {f"{name}:1": params for name, params in steps.intended.items()}
     attempts = saga.attempts | {key.name: key.attempt for key in map(parsed, before)}
@@ -160,8 +150,6 @@ def _keys(saga: Saga, steps: Plan) -> dict[str, Any]:
 
 def _recorded(order: Order, saga: Saga) -> list[str]:
     """Keys of gathered transfers that the order has recorded."""
-    if not saga.results:
-        return []
     known = {transfer.id for consignment in order.consignments for transfer in consignment.transfers}
     return [saga.intents[name].key for name, result in saga.results.items() if result in known]
 
@@ -177,7 +165,7 @@ def _tick(saga: Saga, command: Tick) -> Decision:
     for name, intent in saga.intents.items():
         if intent.again_at <= at and name not in saga.results:
             turn.add(_again(intent, at))
-            turn.leave(name)
+            turn.leave((name,))
     turn.note(Woken())
     passed = [name for name, wake_at in saga.timers.items() if wake_at <= at]
     joint: list[Command] = []
@@ -204,7 +192,7 @@ def _resume(saga: Saga, command: Resume | Remind) -> Decision:
             if isinstance(command, Remind):
                 continue
             turn.add(_again(intent, command.at))
-        turn.leave(name)
+        turn.leave((name,))
     return turn.accepted()
 
 
@@ -216,7 +204,7 @@ def _nudge(saga: Saga, command: Nudge) -> Decision:
     for name, intent in saga.intents.items():
         if intent.waiting and intent.unsure and name not in saga.results:
             turn.add(_again(intent, command.at, lookup=True))
-            turn.leave(name)
+            turn.leave((name,))
     return turn.accepted()
 
 

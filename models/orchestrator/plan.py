@@ -20,7 +20,7 @@ class Plan:
     """The difference between what is wanted and what is under way or done.
 
     under_way, done: the saga's, by name.
-    intended:  new steps by name. dropped: intents to forget; overtaken: intents whose outcome the facts show.
+    intended:  new steps by name. dropped: keys of intents to forget; overtaken: of those whose outcome the facts show.
     """
 
     def __init__(self, saga: Saga) -> None:
@@ -28,8 +28,8 @@ class Plan:
         self.under_way = saga.intents
         self.done = saga.done
         self.intended: dict[str, Params] = {}
-        self.dropped: list[Intent] = []
-        self.overtaken: list[Intent] = []
+        self.dropped: list[str] = []
+        self.overtaken: list[str] = []
 
     def want(self, name: str, params: Params) -> None:
         if name not in self.under_way and name not in self.done:
@@ -38,7 +38,7 @@ class Plan:
     def drop(self, name: str) -> None:
         intent = self.under_way.get(name)
         if intent is not None:
-            self.dropped.append(intent)
+            self.dropped.append(intent.key)
 
     def replaceable(self, intent: Intent) -> bool:
         """Certainly without effect, and not on its way: it may be journalled anew with other parameters."""
@@ -69,20 +69,23 @@ def _task(steps: Plan, consignment: Consignment) -> None:
     if status == "pending":
         return
     offer = f"offer:{consignment.number}"
-    to: Params = {"supplier": consignment.supplier}
     if status == "offered":
-        steps.want(offer, to)
+        steps.want(offer, {"supplier": consignment.supplier})
     elif consignment.live or status == "rejected":
         intent = steps.under_way.get(offer)
         if intent is not None:
-            steps.overtaken.append(intent)  # the supplier has answered the order itself
+            steps.overtaken.append(intent.key)  # the supplier has answered the order itself
         if status == "delivered":
-            steps.want(f"close:{consignment.number}", to)
+            steps.want(f"close:{consignment.number}", {"supplier": consignment.supplier})
         elif not consignment.live:
-            steps.want(f"withdraw:{consignment.number}", to)  # what is turned down costs no capacity
+            _withdraw(steps, consignment)  # what is turned down costs no capacity
     elif steps.begun(offer):
         steps.drop(offer)
-        steps.want(f"withdraw:{consignment.number}", to)
+        _withdraw(steps, consignment)
+
+
+def _withdraw(steps: Plan, consignment: Consignment) -> None:
+    steps.want(f"withdraw:{consignment.number}", {"supplier": consignment.supplier})
 
 
 def _stock(steps: Plan, order: Order, consignment: Consignment) -> None:
@@ -155,7 +158,7 @@ def _payment(steps: Plan, order: Order) -> None:
     elif payment.status == "voided":
         intent = steps.under_way.get("void:pi")
         if intent is not None:
-            steps.overtaken.append(intent)  # a webhook was faster
+            steps.overtaken.append(intent.key)  # a webhook was faster
 
 
 def _authorisation(order: Order) -> Params:
@@ -180,8 +183,8 @@ def _payouts(steps: Plan, order: Order, consignment: Consignment, at: Millis) ->
     quiet = consignment.live and not order.refunds and not order.disputes
     held = consignment.returned if quiet else withheld(order, consignment)  # quiet: nothing was returned, all zeros
     settled = quiet or not steps.under_way  # whoever is paid in full needs no second look
-    for index, party in enumerate(consignment.parties):
-        if not party.account or party.role == PLATFORM:
+    for index, (role, name, account) in enumerate(consignment.parties):
+        if not account or role == PLATFORM:
             continue
         due = consignment.shares[index] - consignment.returned[index]
         paid = consignment.paid[index]
@@ -197,8 +200,7 @@ def _payouts(steps: Plan, order: Order, consignment: Consignment, at: Millis) ->
         elif intent is not None:
             continue
         if to_pay > 0:
-            to: Params = {"amount": to_pay, "destination": party.account, "party": f"{party.role}:{party.name}"}
-            steps.intended[transfer] = to
+            steps.intended[transfer] = {"amount": to_pay, "destination": account, "party": f"{role}:{name}"}
         elif paid > due:
             _take_back(steps, consignment, index, made, at)
 

@@ -175,7 +175,8 @@ def _settled(saga: Saga, note: IntentSettled) -> Saga:
     if name in results:
         results = {other: result for other, result in results.items() if other != name}
     done = saga.done.union((name,)) if step in REMEMBERED else saga.done
-    return changed(saga, intents=intents, noted=(*saga.noted, note.key), results=results, done=done)
+    noted, attempts = (*saga.noted, note.key), saga.attempts
+    return Saga(saga.phase, intents, noted, results, done, attempts, saga.learnt, saga.timers, saga.wake_at)
 
 
 def _woken(saga: Saga, _note: Woken) -> Saga:
