@@ -99,7 +99,7 @@ def _kept(connection: Connection, page: Sequence[Place]) -> dict[str, Kept]:
 def _places(connection: Connection, query: OrderQuery, wanted: AllOf, *, partly: bool, few_max: int) -> Sequence[Place]:
     """The first places that fit. `partly`: orders of which a part was refunded, instead of the status asked for."""
     status = _status(query, partly=partly)
-    by_status = bool(status) and bool(wanted or query.asked or query.emails) and _few(connection, status, few_max)
+    by_status = bool(status) and bool(wanted or query.asked or query.emails) and _few(connection, status[:1], few_max)
     if by_status:
         statement, (at, id_) = _along_orders(query, wanted, by_status)
     else:
@@ -160,7 +160,7 @@ def _along_orders(query: OrderQuery, wanted: AllOf, by_status: bool) -> tuple[Se
             statement = statement.where(_has(some, at, id_))
         else:
             statement = statement.where(id_.in_(select(terms.c.order_id).where(terms.c.term.in_(some))))
-    return _asked(statement, query), (at, id_)
+    return _asked(statement, query, at, id_), (at, id_)
 
 
 def _rarest(connection: Connection, wanted: AllOf) -> str:
@@ -184,7 +184,7 @@ def _along(query: OrderQuery, wanted: AllOf, term: str) -> tuple[Select[Any], Co
         for some in wanted:
             if some != {term}:
                 statement = statement.where(_has(some, at, id_))
-        return _asked(statement, query), (at, id_)
+        return _asked(statement, query, at, id_), (at, id_)
     if query.asked and not wanted:
         at, id_ = tasks.c.created_at, tasks.c.order_id
         return select(at, id_).join(orders, orders.c.id == id_).where(tasks.c.supplier == query.asked), (at, id_)
@@ -198,8 +198,9 @@ def _has(some: frozenset[str], at: ColumnElement[Any], id_: ColumnElement[Any]) 
     return select(other.c.term).where(one, other.c.created_at == at, other.c.order_id == id_).exists()
 
 
-def _asked(statement: Select[Any], query: OrderQuery) -> Select[Any]:
+def _asked(statement: Select[Any], query: OrderQuery, at: ColumnElement[Any], id_: ColumnElement[Any]) -> Select[Any]:
+    """Only orders of which the supplier has a task: one look at the supplier's index for each."""
     if not query.asked:
         return statement
-    asked = select(tasks.c.order_id).where(tasks.c.order_id == orders.c.id, tasks.c.supplier == query.asked)
-    return statement.where(asked.exists())
+    own = (tasks.c.supplier == query.asked) & (tasks.c.created_at == at) & (tasks.c.order_id == id_)
+    return statement.where(select(tasks.c.order_id).where(own).exists())

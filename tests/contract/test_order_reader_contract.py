@@ -156,6 +156,10 @@ def test_pages_are_what_a_look_at_all_orders_gives(stocked: Library, query: Orde
         (OrderQuery(limit=5, asked="north"), "tasks_by_supplier"),
         (OrderQuery(limit=5, retailer="acme", any_of=((frozenset({"word:x"}),),)), "terms USING PRIMARY KEY (term=?"),
         (OrderQuery(limit=5, any_of=((frozenset({"x"}), frozenset({"y"})),)), "terms_1 USING PRIMARY KEY (term=?"),
+        (
+            OrderQuery(limit=5, asked="north", any_of=((frozenset({"x"}),),)),
+            "tasks_by_supplier (supplier=? AND created_at=? AND order_id=?)",
+        ),
         (TaskQuery(limit=5, supplier="north"), "tasks_by_supplier "),
         (TaskQuery(limit=5, supplier="north", status="offered"), "tasks_by_supplier_status"),
     ],
