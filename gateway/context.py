@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.auth import Keys
 from gateway.cache import ViewCache
 from gateway.catalogue import Catalogue
+from gateway.door import Door
 from gateway.feed import Feed
 from gateway.metrics import Metrics
 from gateway.rates import RateLimit
@@ -25,6 +26,10 @@ class Gateway:
         self.views = ViewCache(services.router, limits.cache_age_s_max, limits.cached_views_max)
         self.catalogue = Catalogue(self.views, limits.cached_views_max)
         self.rates = RateLimit(limits.requests_per_second_max, limits.requests_burst_max)
+        self.door = Door(
+            limits.door_shut_s, limits.loop_round_s_max,
+            waiting_max=limits.door_waiting_messages_max, waiting=services.waiting,
+        )  # fmt: skip
         self.feed = Feed(services.feed, services.sealer, limits)
         self.metrics.streams(lambda: self.feed.followers)
 

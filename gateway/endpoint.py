@@ -31,6 +31,7 @@ log = logging.getLogger("dray.gateway")
 
 Header = tuple[bytes, bytes]
 JSON = b"application/json"
+RETRY_AFTER_S = 1
 NDJSON = b"application/x-ndjson"
 WHOLE = "dray.whole"
 """The scope's key for the server's own way to send a whole response (`protocol`), where the server has one."""
@@ -112,6 +113,7 @@ class Endpoint:
     body_required: False where `{}` is as good as nothing.
     answers: by status, the model of the answer (None: no JSON) and what it means.
     problems: codes it may refuse with, beside those that every endpoint shares.
+    arrivals: True where new work comes in, which a full system refuses before it looks at it.
     """
 
     method: str
@@ -125,6 +127,7 @@ class Endpoint:
     problems: tuple[str, ...]
     parameters: tuple[Parameter, ...]
     extra: Mapping[str, Any]
+    arrivals: bool = False
 
     @property
     def name(self) -> str:
@@ -155,6 +158,7 @@ class Routes:
         problems: tuple[str, ...] = (),
         parameters: tuple[Parameter, ...] = (),
         extra: Mapping[str, Any] | None = None,
+        arrivals: bool = False,
     ) -> Callable[[Handler], Handler]:
         """Decorator: this handler answers `method path`. Its docstring is the documentation."""
 
@@ -172,6 +176,7 @@ class Routes:
                     problems,
                     parameters,
                     extra or {},
+                    arrivals,
                 )
             )
             return handler
@@ -209,6 +214,8 @@ class Pipeline:
         except ClientGone:
             return
         except Exception as error:
+            if self._endpoint.arrivals and isinstance(error, Overloaded):
+                self._gateway.door.shut()
             answer = as_answer(problem_of(error))
         assert type(answer) is Answer
         self._observe(answer.status, time.perf_counter() - began)
@@ -227,6 +234,8 @@ class Pipeline:
                 raise Problem("rate_limited", retry_after_s=int(wait_s) + 1)
             if call.principal.role not in endpoint.roles:
                 raise Problem("forbidden", f"This needs a key of role {' or '.join(sorted(endpoint.roles))}.")
+        if endpoint.arrivals and not gateway.door.open():
+            raise Problem("overloaded", retry_after_s=RETRY_AFTER_S)
         if endpoint.body is not None:
             call.raw = await self._raw_body(call)
             call.body = parse(call.raw, endpoint.body, gateway.limits.nesting_levels_max)

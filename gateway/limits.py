@@ -16,6 +16,10 @@ class GatewayLimits:
     # A key: a token bucket of requests; each line of a batch counts as one
     requests_per_second_max: float = 10_000.0
     requests_burst_max: float = 20_000.0
+    # The door for new orders
+    door_shut_s: float = 0.05
+    loop_round_s_max: float = 0.5
+    door_waiting_messages_max: int = 1_000  # for a call to a host, which takes up to a hundred orders
     # Caches
     cache_age_s_max: float = 1.0
     cached_views_max: int = 50_000

@@ -77,6 +77,7 @@ class Services:
     ready: '' when orders are accepted, else why not; without it, reading one actor decides.
     orders: the read side, for lists; None answers them with 503. feed: its public events; analytics:
             its roll-ups; likewise.
+    waiting: how many messages wait in this process for a call to a host.
     """
 
     router: Asks
@@ -91,3 +92,4 @@ class Services:
     orders: OrderReader | None = None
     feed: FeedReader | None = None
     analytics: AnalyticsReader | None = None
+    waiting: Callable[[], int] = lambda: 0

@@ -37,7 +37,7 @@ async def serve(told: dict[str, Any]) -> None:
     try:
         services = Services(
             router=reach.router, shards=spec["shards"], sealer=keys.sealer(), wall=wall, stripe=stripe_events(spec),
-            orders=orders, feed=feed, analytics=analytics,
+            orders=orders, waiting=reach.router.queued, feed=feed, analytics=analytics,
         )
         app = create(services)
         spare_the_collector()

@@ -46,6 +46,7 @@ DOOR = (
     answers={202: (Order, "The order is durable and on its way.")},
     problems=DOOR,
     parameters=(PREFER,),
+    arrivals=True,
 )
 async def place_order(call: Call) -> Answer:
     """Place an order.
