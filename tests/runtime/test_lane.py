@@ -39,9 +39,9 @@ async def test_a_notice_that_overtakes_the_answer_to_its_own_call_is_kept() -> N
     lane = Lane("host", transport, "router", LIMITS, lambda pending, reply: came_back.append((pending, reply)))
     watcher, other = asked("a", watch=True), asked("b", watch=False)
     lane.put(watcher)
+    await asyncio.sleep(0.001)
     lane.put(other)
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await asyncio.sleep(0.001)
     first, second = transport.calls
     told = Reply(Status.OK, b'{"status":"confirmed"}', 6)
     second.set_result(encode_answers([Reply(Status.OK)], [(watcher.watch_id, told)]))
@@ -58,7 +58,7 @@ async def test_a_notice_for_nobody_is_dropped() -> None:
     lane = Lane("host", transport, "router", LIMITS, lambda pending, reply: came_back.append((pending, reply)))
     other = asked("b", watch=False)
     lane.put(other)
-    await asyncio.sleep(0)
+    await asyncio.sleep(0.001)
     transport.calls[0].set_result(encode_answers([Reply(Status.OK)], [(77, Reply(Status.OK))]))
     await asyncio.sleep(0.001)
     assert [pending for pending, _ in came_back] == [other]
@@ -74,14 +74,42 @@ async def test_a_watch_that_comes_from_another_lane_takes_nobodys_place() -> Non
     lane.put(stays)
     other.put(moves)
     assert stays.watch_id == moves.watch_id
-    await asyncio.sleep(0)
+    await asyncio.sleep(0.001)
     ours.calls[0].set_result(encode_answers([None], []))
     theirs.calls[0].set_exception(HostUnavailable("it has died"))
     await asyncio.sleep(0.001)
     before = stays.watch_id
     lane.put(moves)
     assert (stays.watch_id, moves.watch_id) == (before, before + 1)
-    await asyncio.sleep(0)
+    await asyncio.sleep(0.001)
     ours.calls[-1].set_result(encode_answers([None], [(before, Reply(Status.OK, b"{}", 6))]))
     await asyncio.sleep(0.001)
     assert [pending for pending, _ in came_back] == [stays]
+
+
+async def test_what_comes_at_once_leaves_at_once_and_a_second_call_carries_as_much_as_the_first() -> None:
+    transport, came_back = HandOperated(), list[tuple[Pending, Reply | None]]()
+    lane = Lane("host", transport, "router", LIMITS, lambda pending, reply: came_back.append((pending, reply)))
+
+    async def put(*names: str) -> int:
+        """How many calls there are after these have been put."""
+        for name in names:
+            lane.put(asked(name, watch=False))
+        await asyncio.sleep(0.001)
+        return len(transport.calls)
+
+    async def answer(call: int, commands: int) -> int:
+        transport.calls[call].set_result(encode_answers([Reply(Status.OK)] * commands, []))
+        await asyncio.sleep(0.001)
+        return len(transport.calls)
+
+    assert await put("a", "b", "c") == 1
+    assert await put("d", "e") == 1, "two are not worth a call beside one of three"
+    assert await put("f") == 2
+    assert await put("g", "h", "i", "j", "k", "l", "m") == 2, "never three calls"
+    assert await answer(0, 3) == 3, "seven are worth a call beside one of three"
+    assert await answer(1, 3) == 3
+    assert await put("n") == 3
+    assert await answer(2, 7) == 4, "nothing waits beside an idle host"
+    assert await answer(3, 1) == 4
+    assert len(came_back) == 14 and lane.queued() == 0
