@@ -76,7 +76,7 @@ class HostCore:
         self.cells: dict[Cell, OwnedCell] = {}
         self._shard_cells: list[OwnedCell | None] = [None] * shards  # those of `cells` that are whole shards
         self.lease = Lease(journal, owner, limits, self._prove)
-        self.notices = Notices(limits.watches_max)
+        self.notices = Notices(limits.watches_max, limits.answer_bytes_max)
         self.pending_residents = 0
         self.refusing = ""  # why new orders are refused now ("" while they are not)
         self.kinds = kinds

@@ -43,10 +43,12 @@ class Intake:
         if batch.linger:
             return encode_answers([], await host.notices.linger(batch.sender, host.limits.linger_s))
         host.notices.call_begins(batch.sender)
+        answered_bytes = host.limits.answer_bytes_max
         try:
             replies = await self._take(batch.sender, batch.items)
+            answered_bytes = sum([len(reply.body) for reply in replies if reply is not None])
         finally:
-            notices = host.notices.call_ends(batch.sender)
+            notices = host.notices.call_ends(batch.sender, answered_bytes)
         return encode_answers(replies, notices)
 
     async def _take(self, sender: str, items: list[list[Any]]) -> list[Reply | None]:

@@ -22,6 +22,7 @@ class Limits:
     command_memory_s: float = 24 * 3600.0  # how long an actor remembers the command ids it has answered
     watches_max: int = 20_000
     linger_s: float = 10.0  # how long a call that only waits for notices is held
+    answer_bytes_max: int = 90_000  # of a call, unless one reply alone is larger: notices that have no room ride on
     # Leases
     lease_renew_s: float = 1.0
     lease_lost_s: float = 5.0

@@ -6,7 +6,7 @@ A watch is volatile. When its host dies the asker reads again; when its cell mov
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
 from typing import NamedTuple
 
 from actors.runtime.envelope import Reply, Status
@@ -23,11 +23,12 @@ class Watch(NamedTuple):
 class Notices:
     """Watches by actor, and the notices that wait for a call of their sender to carry them back."""
 
-    def __init__(self, watches_max: int) -> None:
+    def __init__(self, watches_max: int, answer_bytes_max: int) -> None:
         self._watches_max = watches_max
+        self._answer_bytes_max = answer_bytes_max
         self._watches: dict[Address, list[Watch]] = {}
         self._count = 0
-        self._ready: defaultdict[str, list[tuple[int, Reply]]] = defaultdict(list)
+        self._ready: defaultdict[str, deque[tuple[int, Reply]]] = defaultdict(deque)
         self._calls: defaultdict[str, int] = defaultdict(int)
         self._lingering: dict[str, asyncio.Future[None]] = {}
         self._unclaimed: set[str] = set()  # senders whose notices nobody came for since the last sweep
@@ -82,12 +83,29 @@ class Notices:
     def call_begins(self, sender: str) -> None:
         self._calls[sender] += 1
 
-    def call_ends(self, sender: str) -> list[tuple[int, Reply]]:
-        """The notices that this call's answer carries."""
+    def call_ends(self, sender: str, answered_bytes: int = 0) -> list[tuple[int, Reply]]:
+        """The notices that this call's answer carries beside `answered_bytes` of replies. What has no room rides on the
+        next one: an answer above the transport's inline limit takes a way round that is slow, and where it has been
+        seen to get lost."""
         self._calls[sender] -= 1
         if not self._calls[sender]:
             del self._calls[sender]
-        return self._ready.pop(sender, [])
+        carried = self._carried(sender, self._answer_bytes_max - answered_bytes)
+        if sender in self._ready:
+            self._wake(sender)
+        return carried
+
+    def _carried(self, sender: str, room_bytes: int) -> list[tuple[int, Reply]]:
+        """The ready notices that there is room for; the last may exceed it, so that the largest has its turn, too."""
+        ready = self._ready.get(sender)
+        carried: list[tuple[int, Reply]] = []
+        while ready:
+            if room_bytes <= 0:
+                return carried
+            room_bytes -= len(ready[0][1].body)
+            carried.append(ready.popleft())
+        self._ready.pop(sender, None)
+        return carried
 
     async def linger(self, sender: str, timeout_s: float) -> list[tuple[int, Reply]]:
         """Hold a call until there are notices for its sender that no other call will carry, or the time is over."""
@@ -103,7 +121,7 @@ class Notices:
                 timer.cancel()
                 if self._lingering.get(sender) is woken:
                     del self._lingering[sender]
-        return self._ready.pop(sender, [])
+        return self._carried(sender, self._answer_bytes_max)
 
     def _wake(self, sender: str) -> None:
         if self._calls.get(sender):
