@@ -15,8 +15,8 @@ from models.order.state import Consignment, Order, captured, headline, refunded
 from models.payment_split import apportion
 
 DAY_MS = 86_400_000
-WAIT_BITS = 5
-"""Waits are counted in milliseconds, to one part in 32."""
+WAIT_BITS = 4
+"""Waits are counted in milliseconds, to one part in 16."""
 
 TOTAL, STATUS, SUPPLIER, BRAND, PRODUCT, CANCELLATION = DIMENSIONS = (
     "total", "status", "supplier", "brand", "product", "cancellation",

@@ -104,12 +104,15 @@ def _places(connection: Connection, query: OrderQuery, wanted: AllOf, *, partly:
         statement, (at, id_) = _along_orders(query, wanted, by_status)
     else:
         statement, (at, id_) = _along(query, wanted, _rarest(connection, wanted))
-    own = at is orders.c.created_at and not query.emails and not partly
-    if query.retailer:
-        # Along another index this is to be looked at, not searched by: an expression leaves no index to choose.
-        statement = statement.where((orders.c.retailer if own else orders.c.retailer.concat("")) == query.retailer)
-    if status and at is not orders.c.created_at and not partly:
-        status = [orders.c.status.concat("") == query.status]
+    if at is orders.c.created_at:
+        if query.retailer:
+            # Along another index this is to be looked at, not searched by: an expression leaves no index to choose.
+            own = not query.emails and not partly
+            retailer = orders.c.retailer if own else orders.c.retailer.concat("")
+            statement = statement.where(retailer == query.retailer)
+    elif query.retailer or (status and not partly):
+        statement = statement.where(_is(query, at, id_, partly=partly))
+        status = status if partly else []
     statement = statement.where(*status)
     if query.emails:
         statement = statement.where(or_(*[orders.c.email_digest == digest for digest in sorted(query.emails)]))
@@ -189,6 +192,18 @@ def _along(query: OrderQuery, wanted: AllOf, term: str) -> tuple[Select[Any], Co
         at, id_ = tasks.c.created_at, tasks.c.order_id
         return select(at, id_).join(orders, orders.c.id == id_).where(tasks.c.supplier == query.asked), (at, id_)
     return _along_orders(query, wanted, by_status=False)
+
+
+def _is(query: OrderQuery, at: ColumnElement[Any], id_: ColumnElement[Any], *, partly: bool) -> ColumnElement[bool]:
+    """Is the order at this place the retailer's, and of the status? Looked up in the index that lists are made along,
+    where neighbours in time are neighbours: their rows are all over the disk."""
+    other = orders.alias()
+    is_it = select(other.c.id).where(other.c.created_at == at, other.c.id.concat("") == id_)
+    if query.retailer:
+        is_it = is_it.where(other.c.retailer == query.retailer)
+    if query.status and not partly:
+        is_it = is_it.where(other.c.status == query.status)
+    return is_it.exists()
 
 
 def _has(some: frozenset[str], at: ColumnElement[Any], id_: ColumnElement[Any]) -> ColumnElement[bool]:

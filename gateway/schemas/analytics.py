@@ -86,7 +86,7 @@ class Cancellations(Report):
 
 
 class Waits(Shown):
-    """`count`: consignments. Percentiles are at most 3 % too high, and never too low; the mean is exact."""
+    """`count`: consignments. Percentiles are at most 6 % too high, and never too low; the mean is exact."""
 
     count: int
     mean_s: Seconds
