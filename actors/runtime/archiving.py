@@ -202,7 +202,7 @@ class Archiver:
             if self._is_at_rest(own, until):
                 events = {name: record.events for name, record in own.items()}
                 found.append(_AtRest(owned, Archived(home, events, own[home.kind].data_key), due, mark))
-            elif due is None:
+            elif due is None and any(record.version for record in own.values()):  # it may just have left
                 self._later(owned, address, home, own[address.kind].version)
         return found
 

@@ -479,6 +479,26 @@ def test_a_dedicated_actor_is_archived_by_its_own_host() -> None:
     in_bank(story, dedicated=frozenset({"account"}))
 
 
+def test_who_has_left_since_the_index_was_read_is_left_alone() -> None:
+    async def story(bank: Bank) -> None:
+        ann = await bank.at_rest("ann")
+        seen = list(await bank.journal().quiet(bank.cell(ann), bank.now, 0, 9))
+        assert [entry.address for entry in seen] == [ann]
+        await bank.sweep()
+        commits = bank.host.status()["commits"]
+        journal, read = bank.host.journal, bank.host.journal.quiet
+
+        async def outdated(cell: Cell, *rest: Any) -> Any:
+            return seen if cell == bank.cell(ann) else await read(cell, *rest)
+
+        journal.quiet = outdated  # type: ignore[method-assign]
+        await bank.sweep()
+        assert bank.host.status()["commits"] == commits
+        assert list(await bank.journal().quiet(bank.cell(ann), bank.now + 1, 0, 9)) == []
+
+    in_bank(story)
+
+
 def test_many_leave_in_few_transactions() -> None:
     async def story(bank: Bank) -> None:
         for number in range(30):
