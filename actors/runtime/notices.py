@@ -85,8 +85,7 @@ class Notices:
 
     def call_ends(self, sender: str, answered_bytes: int = 0) -> list[tuple[int, Reply]]:
         """The notices that this call's answer carries beside `answered_bytes` of replies. What has no room rides on the
-        next one: an answer above the transport's inline limit takes a way round that is slow, and where it has been
-        seen to get lost."""
+        next one: answers above the transport's inline limit take a slower way round."""
         self._calls[sender] -= 1
         if not self._calls[sender]:
             del self._calls[sender]
@@ -97,6 +96,7 @@ class Notices:
 
     def _carried(self, sender: str, room_bytes: int) -> list[tuple[int, Reply]]:
         """The ready notices that there is room for; the last may exceed it, so that the largest has its turn, too."""
+        self._unclaimed.discard(sender)
         ready = self._ready.get(sender)
         carried: list[tuple[int, Reply]] = []
         while ready:

@@ -48,3 +48,18 @@ async def test_a_notice_that_is_larger_than_any_answer_is_carried_all_the_same()
     told(notices, 2, 5_000)
     assert numbers(await notices.linger("gateway", 60.0)) == [0]
     assert numbers(await notices.linger("gateway", 60.0)) == [1]
+
+
+def test_only_a_sender_that_comes_no_more_loses_what_it_was_to_be_told() -> None:
+    notices = Notices(100, answer_bytes_max=1_000)
+    told(notices, 9, 300)
+    notices.expire(now=1)
+    notices.call_begins("gateway")
+    assert numbers(notices.call_ends("gateway")) == [0, 1, 2, 3]
+    notices.expire(now=2)  # between two calls of a busy sender, as it was a second ago
+    notices.call_begins("gateway")
+    assert numbers(notices.call_ends("gateway")) == [4, 5, 6, 7]
+    for now in (3, 4):
+        notices.expire(now)
+    notices.call_begins("gateway")
+    assert numbers(notices.call_ends("gateway")) == []
