@@ -39,6 +39,7 @@ class Finder:
         }
         self._began = host.wall()
         self._young_ms = int(host.limits.archive_after_s * 1000 / 2)
+        self._late: set[Address] = set()  # looked for longer than askers are held
         self._task: asyncio.Task[None] | None = None
         self.found = 0
         self.restored = 0
@@ -55,8 +56,29 @@ class Finder:
     def look_for(self, owned: OwnedCell, resident: Resident) -> None:
         """Fill this resident, of which the journal has nothing, from the archive, or as the stranger it is."""
         owned.looked_for[resident.home] = resident
+        self._late.discard(resident.home)
+        loop = asyncio.get_running_loop()
+        loop.call_later(self._host.limits.archive_wait_s, self._ask_later, owned, resident)
         if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._look_for_all())
+            self._task = loop.create_task(self._look_for_all())
+
+    def is_late(self, owned: OwnedCell, home: Address) -> bool:
+        """True while an actor is looked for and its askers have been told to come again."""
+        return home in self._late and home in owned.looked_for
+
+    def _ask_later(self, owned: OwnedCell, resident: Resident) -> None:
+        """A batch is answered when all of its items are, so none may wait for a database that is away: whoever asks is
+        told to ask again in a moment (MOVED), and messages wait."""
+        if owned.looked_for.get(resident.home) is not resident:
+            return
+        self._late.add(resident.home)
+        waiting = list(resident.waiting)
+        resident.waiting.clear()
+        for work in waiting:
+            if work.sink is None:
+                resident.waiting.append(work)
+            else:
+                work.answer(Reply(Status.MOVED))
 
     async def close(self) -> None:
         if self._task is not None:
@@ -96,6 +118,7 @@ class Finder:
         if self._host.cells.get(owned.cell) is not owned:
             return  # lost meanwhile; `drop` has answered the waiting
         for resident in residents:
+            self._late.discard(resident.home)
             if owned.looked_for.pop(resident.home, None) is resident:
                 self._found(owned, resident, found.get(resident.home))
 

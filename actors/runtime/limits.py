@@ -38,6 +38,7 @@ class Limits:
     archive_after_s: float = 600.0  # how long an order is quiet before it leaves the journal; 0: none ever does
     archive_timer_min_s: float = 3600.0  # what has to wake up sooner stays in the journal
     archive_poll_s: float = 1.0
+    archive_wait_s: float = 0.05  # how long askers, and their whole batch, wait for an order that is looked up
     archive_pause_s: float = 0.05  # between two batches: some 11 ms of the event loop's time
     archive_batch_orders_max: int = 256  # per host and transaction
     archive_cell_orders_max: int = 128  # per cell and commit: Redis serves nobody else meanwhile

@@ -43,6 +43,9 @@ class Loader:
             resident.loading = False
             resident.assumed = True
             return True
+        if work.sink is not None and self._host.finder.is_late(owned, resident.home):
+            work.answer(Reply(Status.MOVED))
+            return False
         if len(resident.waiting) >= self._host.limits.mailbox_messages_max and not work.from_within:
             work.answer(Reply(Status.BUSY))
             return False
