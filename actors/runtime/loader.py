@@ -120,6 +120,7 @@ class Loader:
             member.version = record.version
             member.tail_events = len(record.events)
             member.due = member.kind.due(member.state)
+            member.replayed = True
             resident.members[kind_name] = member
             resident.data_key = record.data_key or resident.data_key
         resident.archived = archived

@@ -74,7 +74,8 @@ class Redrive:
             return False
         if resident.loading or resident.part is not None:
             return True
-        resident.members[entry.address.kind].due = entry.due
+        member = resident.members[entry.address.kind]
+        member.due, member.replayed = entry.due, False
         return False
 
     def remind(self) -> None:

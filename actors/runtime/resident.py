@@ -52,7 +52,7 @@ class Work:
 class Member:
     """One machine of a resident: an order, or the orchestrator that shares its id."""
 
-    __slots__ = ("address", "answered", "due", "kind", "state", "tail_events", "version")
+    __slots__ = ("address", "answered", "due", "kind", "replayed", "state", "tail_events", "version")
 
     def __init__(self, kind: ActorKind, home: Address) -> None:
         self.kind = kind
@@ -62,6 +62,7 @@ class Member:
         self.tail_events = 0  # events since the last snapshot
         self.answered: dict[str, Remembered] = {}
         self.due: Due | None = None  # as the index has it, or will once the commit under way is durable
+        self.replayed = False  # `due` is what the stored events stand for; the index may have another time
 
 
 class Part:

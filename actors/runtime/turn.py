@@ -145,13 +145,15 @@ def apply_turn(cell: OwnedCell, resident: Resident, envelope: Envelope, turn: Tu
         member.state = state
         events = decided.get(kind_name)
         due = member.kind.due(state)
-        due_changed = due != member.due and (turn.rests or not _covered(member.due, due))
+        due_changed = (member.replayed and due is not None) or (
+            due != member.due and (turn.rests or not _covered(member.due, due))
+        )
         if not events and not due_changed:
             continue
         appending = cell.part_of(resident).appending(member.address, member.version)
         if due_changed:
             any_due_changed = True
-            member.due = due
+            member.due, member.replayed = due, False
             appending.due = due
             appending.due_changed = True
         if events:

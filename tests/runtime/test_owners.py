@@ -10,8 +10,8 @@ import pytest
 from actors.runtime.envelope import Status
 from actors.runtime.limits import LIMITS
 from actors.runtime.local_journal import Fault
-from actors.runtime.ports import Cell
-from models.decision import Address
+from actors.runtime.ports import Append, Cell, Commit, Group
+from models.decision import Address, Due
 from tests.runtime.accounts import body, opened
 from tests.runtime.toys import Deposit, Pay, Town, in_town
 
@@ -67,6 +67,32 @@ def test_a_new_owner_resumes_what_was_under_way() -> None:
         assert town.bells["h1"].rung == ["ann"]
         cell = town.hosts["h1"].cell_of(ann)
         assert not await town.journal().pending(cell, None, 10)
+
+    in_town(story, silent=True, hosts={"h0": [0, 1, 2, 3]})
+
+
+def test_a_new_owner_does_not_take_what_replaying_tells_for_the_due_index() -> None:
+    """Notes are lost with their owner, and with them why an actor wanted to be woken later than its events say."""
+
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann", 5)
+        await town.router.ask(ann, Pay(amount=1, ring=True))
+        cell = town.hosts["h0"].cell_of(ann)
+        (entry,) = await town.journal().pending(cell, None, 10)
+        await town.kill("h0")
+        journal = town.journal()
+        owned = await journal.acquire(cell, "somebody")
+        (record,) = await journal.load(cell, [ann])
+        later = Due(entry.due.at + 10_000_000, pending=True)
+        append = Append(ann, record.version, (), due=later, due_changed=True)
+        await journal.commit([Commit(cell, owned.epoch, "somebody", owned.number + 1, [Group([append])])])
+        assert not await journal.due(cell, entry.due.at, 10)
+        await town.start_host("h1", [0, 1, 2, 3], silent=True)
+        for _ in range(100):
+            await asyncio.sleep(0.01)
+            if await journal.due(cell, entry.due.at, 10):
+                break
+        assert [found.due for found in await journal.due(cell, entry.due.at, 10)] == [entry.due]
 
     in_town(story, silent=True, hosts={"h0": [0, 1, 2, 3]})
 
