@@ -91,8 +91,12 @@ def new_terms(before: Order, after: Order) -> set[str]:
     """Everything by which the order is looked up beyond its columns, as far as it was not before. An order's terms only
     ever grow, and those of its lines are all there once it is placed."""
     found = set() if before.lines else _placed_terms(after)
-    if before.payment is not after.payment or before.refunds is not after.refunds:
-        had = _stripe_ids(before)
+    if (
+        before.payment is not after.payment
+        or before.refunds is not after.refunds
+        or before.consignments is not after.consignments
+    ):
+        had = set(_stripe_ids(before))
         found.update(stripe_term(id_) for id_ in _stripe_ids(after) if id_ and id_ not in had)
     return found
 
@@ -108,7 +112,9 @@ def _placed_terms(order: Order) -> set[str]:
 
 
 def _stripe_ids(order: Order) -> list[str]:
-    """Of the payment and of refunds. A transfer needs none: its `transfer_group` at Stripe is the order's id, and for
-    each order there are half a dozen, whose random ids were a third of what an order cost the read side."""
     payment = order.payment
-    return [payment.payment_intent, payment.charge, *[refund.stripe_id for refund in order.refunds]]
+    ids = [payment.payment_intent, payment.charge, *[refund.stripe_id for refund in order.refunds]]
+    for consignment in order.consignments:
+        if consignment.transfers:
+            ids += [transfer.id for transfer in consignment.transfers]
+    return ids

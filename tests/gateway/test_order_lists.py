@@ -49,8 +49,9 @@ def test_filters_find_what_they_say_alone_and_together() -> None:
         await shop.until(shop.acme, f"/v1/orders/{mug['id']}", lambda order: order["refund_status"] == "partial")
         await side.follow()
         m, h, x = mug["id"], hat["id"], lost["id"]
-        payment = (await ok(shop.acme.get(f"/v1/orders/{h}")))["payment"]
-        intent, charge = payment["payment_intent"], payment["charge"]
+        shown = await ok(shop.acme.get(f"/v1/orders/{h}"))
+        intent, charge = shown["payment"]["payment_intent"], shown["payment"]["charge"]
+        transfer = shown["consignments"][0]["splits"][0]["transfer"]
         for query, ids in {
             "": [x, h, m],
             "status=cancelled": [x], "status=confirmed": [h, m], "status=refunded": [m], "status=pending": [],
@@ -62,7 +63,7 @@ def test_filters_find_what_they_say_alone_and_together() -> None:
             f"created_after={hat['created_at']}&product=mug": [h], "created_before=2001-01-01": [],
             "q=lee": [x, h, m], "q=LEE+ann": [x, m], "q=hara": [m], "q=le": [], "q=bob@example.com": [h],
             "q=mug": [h, m], f"q={h}": [h], f"q={hat['consignments'][0]['task']}": [h], f"q={intent}": [h],
-            f"q={charge}": [h], "q=lee&status=cancelled": [x], "q=nobody": [], "q=%25": [],
+            f"q={charge}": [h], f"q={transfer}": [h], "q=lee&status=cancelled": [x], "q=nobody": [], "q=%25": [],
             "q=ann@example.com&email=bob@example.com": [], "retailer=bolt": [x, h, m],
         }.items():  # fmt: skip
             assert await found(shop.acme, query) == ids, query
