@@ -93,7 +93,7 @@ class Turning:
         return owned
 
     def _full(self, resident: Resident) -> bool:
-        """True if the journal is away and too much waits for it. Whoever sent a message has an intent and asks again."""
+        """True if the journal is away and too much waits for it. Senders of messages have intents, and ask again."""
         part = resident.part
         return part is not None and len(part.works) >= self._part_events_max <= part.events()
 
