@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from gateway.endpoint import WHOLE, Answer, send_answer
 from gateway.protocol import Protocol
 from gateway.server import config_of, listen, serve
 
+STATE = SimpleNamespace(gateway=SimpleNamespace(stop=lambda: None))
 ANSWER = Answer(200, b'{"a":1}', ((b"etag", b'"7"'),))
 GET = b"GET %s HTTP/1.1\r\nHost: dray\r\n\r\n"
 
@@ -35,6 +37,7 @@ def served(story: Callable[[int], Coroutine[Any, Any, None]]) -> None:
     async def run() -> None:
         listener = listen("127.0.0.1", 0)
         started = asyncio.Event()
+        app.state = STATE  # type: ignore[attr-defined]  # what the server tells of its end
         serving = asyncio.create_task(serve(listener, app, started.set))  # type: ignore[arg-type]
         try:
             await started.wait()
