@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 STRIPE_ADDRESS = "https://api.stripe.com"
 CALLS_IN_FLIGHT_MAX = 64
 CALL_TIMEOUT_S = 30
+BACKLOG_WAIT_MS_MAX = 5_000
+"""The longest that a call which its own pace has turned away waits before it comes again: how long the others will take
+is told by a rate that grows many times over within a second once the service takes calls again."""
 _STRIPE_KEY = re.compile(r"(sk|rk)_(live|test)_[A-Za-z0-9_]+\Z")
 
 
@@ -186,7 +189,7 @@ class StripeCalls:
         try:
             await pace.turn()
         except Backlogged as backlog:
-            wait_ms = int(backlog.wait_s * 1000)
+            wait_ms = min(int(backlog.wait_s * 1000), BACKLOG_WAIT_MS_MAX)
             raise Refusal(429, code="backlogged", message=str(backlog), retry_after_ms=wait_ms) from None
         try:
             async with self._slots:
