@@ -75,7 +75,7 @@ async def _measure(url: str, directory: Path, orders: int) -> Row:
     for shard in range(SHARDS):
         await host.own(Cell(shard))
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)  # as hosts do (`composition.spare_the_collector`)
+    gc.set_threshold(50_000, 5, 1_000_000)  # as hosts do (`composition.spare_the_collector`)
     before, began_s = await journal.health(), time.perf_counter()
     loop_s, whole_s = time.thread_time(), time.process_time()
     more = True
