@@ -126,8 +126,7 @@ class Intake:
             work.answer(_FULL)
             return _FULL
         queue.append(work)
-        if not self._running:
-            self._schedule()
+        self._schedule()
         return None
 
     def enqueue(self, to: Address, command: Command) -> None:
@@ -138,8 +137,7 @@ class Intake:
     def again(self, work: Work) -> None:
         """Turn a work again, after its actor has been loaded or a refused group has been dropped."""
         self._continuations.append(work)
-        if not self._running:
-            self._schedule()
+        self._schedule()
 
     def _full(self, queue: deque[Work]) -> bool:
         host = self._host
@@ -151,8 +149,9 @@ class Intake:
         return bool(host.refusing) or in_flight >= host.limits.arrivals_in_flight_max
 
     def _schedule(self) -> None:
-        self._running = True
-        asyncio.get_running_loop().call_soon(self._run)
+        if not self._running:
+            self._running = True
+            asyncio.get_running_loop().call_soon(self._run)
 
     def _run(self) -> None:
         """Turn a slice of what is queued, each actor's share of it at once."""

@@ -95,6 +95,33 @@ def test_a_bug_of_the_runtime_costs_one_actors_works_and_not_those_behind_it() -
     in_town(story)
 
 
+def test_a_slice_is_followed_by_one_other_however_much_came_in_meanwhile() -> None:
+    """Two would each be followed by two under a lasting backlog."""
+
+    async def story(town: Town) -> None:
+        ann = await opened(town, "ann")
+        intake = town.hosts["h0"]._intake
+        turn, run = intake._turn, intake._run
+        slices, more = [0], [20]
+
+        def counted() -> None:
+            slices[0] += 1
+            run()
+
+        def busy(works: Sequence[Work]) -> None:
+            turn(works)
+            if more[0]:
+                more[0] -= 1
+                intake.enqueue(ann, Deposit(amount=1))
+
+        intake._run, intake._turn = counted, busy
+        await told(town, ann, *(Deposit(amount=1) for _ in range(20)))
+        assert body(await town.router.read(ann))["balance"] == 40
+        assert slices[0] <= 42  # a work each, and the reading
+
+    in_town(story, limits=replace(LIMITS, works_per_slice_max=1))
+
+
 # --- what closes a turn ----------------------------------------------------------------------------------------------
 
 
