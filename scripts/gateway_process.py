@@ -22,7 +22,8 @@ from actors.adapters.sqlalchemy_reading import SqlOrders
 from gateway import server
 from gateway.app import create
 from gateway.services import Services
-from scripts.composition import Reach, spare_the_collector, stripe_events, wall
+from scripts.collector import spare_the_collector
+from scripts.composition import Reach, stripe_events, wall
 from scripts.process_log import log_to_file
 
 

@@ -4,7 +4,6 @@ nothing of what hosts need."""
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from actors.runtime.archive_stream import ArchiveStream
 from actors.runtime.projector import Projector
 from actors.runtime.rollups import RollUps
 from models.decision import Millis
+from scripts.collector import spare_the_collector
 from scripts.journal import open_stream
 from scripts.process_log import log_to_file
 
@@ -48,6 +48,5 @@ async def open_projector(spec: Mapping[str, Any]) -> ReadSide:
     stream = ArchiveStream(await open_stream(spec), archive)
     projector = Projector(orders, stream, model, shards=spec["shards"], wall=wall)
     rollups = RollUps(orders, SqlRollUps(spec["database"]), wall=wall)
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)  # folding makes many small records and no cycles: a fifth of the time went there
+    spare_the_collector()
     return ReadSide(projector, rollups)

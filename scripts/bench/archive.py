@@ -4,7 +4,6 @@ what becomes of Redis's memory. A real host on an embedded Redis and SQLite; not
 from __future__ import annotations
 
 import asyncio
-import gc
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from models.decision import Address
 from models.identity import order_id
 from scripts import redis_server
 from scripts.bench.measuring import show
+from scripts.collector import spare_the_collector
 from scripts.journal import QUIET_KINDS, STREAM_KINDS
 
 SHARDS = 16
@@ -74,8 +74,7 @@ async def _measure(url: str, directory: Path, orders: int) -> Row:
     await host.start()
     for shard in range(SHARDS):
         await host.own(Cell(shard))
-    gc.freeze()
-    gc.set_threshold(50_000, 5, 1_000_000)  # as hosts do (`composition.spare_the_collector`)
+    spare_the_collector()
     before, began_s = await journal.health(), time.perf_counter()
     loop_s, whole_s = time.thread_time(), time.process_time()
     more = True

@@ -8,7 +8,6 @@ or fast, or a round that is long or short.
 from __future__ import annotations
 
 import asyncio
-import gc
 import random
 import resource
 import tempfile
@@ -29,6 +28,7 @@ from models.identity import order_id
 from models.order import messages as m
 from scripts import redis_server
 from scripts.bench.measuring import Bar, show
+from scripts.collector import spare_the_collector
 
 SHARDS = 16
 ORDERS_PER_ROUND = 180
@@ -80,9 +80,7 @@ async def _measure(url: str, path: Path, orders: int, rounds: int) -> Line:
     while await projector.rebuild_page():
         pass
     owned = [await journal.acquire(Cell(shard), "bench") for shard in range(SHARDS)]
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)  # as in `scripts.projecting`
+    spare_the_collector()
     spent = redis = 0.0
     for part in _parts(orders, rounds):
         await _store(journal, owned, part)
