@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, resolved: Resolved) -> int:
     from scripts import run_state
-    from scripts.supervision.temporary import DidNotStart, temporary_system
+    from scripts.supervision.temporary import in_temporary_system
 
     wanted = [name.strip() for name in (arguments.faults or "").split(",") if name.strip()]
     unknown = sorted(set(wanted) - set(FAULTS))
@@ -45,27 +45,9 @@ def run(arguments: argparse.Namespace, resolved: Resolved) -> int:
     if state is not None and state.ready and state.supervisor.alive():
         return _unleashed(arguments, resolved.settings, wanted)
     flags = {name: text for name in SETTINGS if (text := getattr(arguments, f"setting_{name}")) is not None}
-    print("nothing runs: starting a temporary system", flush=True)
-    try:
-        with temporary_system({**TEMPORARY, **flags}, "chaos") as settings:
-            code = _unleashed(arguments, settings, wanted)
-            if code:
-                raise _Failed(settings)
-    except DidNotStart as error:
-        print(f"dray: {error}", file=sys.stderr)
-        return 1
-    except _Failed as failed:
-        print(f"dray: the logs are in {failed.settings.logs}", file=sys.stderr)
-        return 1
-    return 0
-
-
-class _Failed(Exception):
-    """What the temporary system has left behind is worth a look."""
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__()
-        self.settings = settings
+    return in_temporary_system(
+        {**TEMPORARY, **flags}, "chaos", lambda settings: _unleashed(arguments, settings, wanted)
+    )
 
 
 def _unleashed(arguments: argparse.Namespace, settings: Settings, wanted: list[str]) -> int:

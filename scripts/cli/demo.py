@@ -21,39 +21,18 @@ def configure(_parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, resolved: Resolved) -> int:
     from scripts import run_state
+    from scripts.supervision.temporary import in_temporary_system
 
     state = run_state.read(resolved.settings)
     if state is not None and state.ready and state.supervisor.alive():
         return _demonstrate(resolved.settings, fresh=False)
-    return _in_temporary_system(arguments)
-
-
-def _in_temporary_system(arguments: argparse.Namespace) -> int:
-    from scripts.supervision.temporary import DidNotStart, temporary_system
-
     flags = {name: text for name in SETTINGS if (text := getattr(arguments, f"setting_{name}")) is not None}
-    print("nothing runs: starting a temporary system", flush=True)
-    try:
-        with temporary_system(flags, "demo") as settings:
-            print(flush=True)
-            code = _demonstrate(settings, fresh=True)
-            if code:
-                raise _Bad(settings)
-    except DidNotStart as error:
-        print(f"dray: {error}", file=sys.stderr)
-        return 1
-    except _Bad as bad:
-        print(f"dray: the logs are in {bad.settings.logs}", file=sys.stderr)
-        return 1
-    return 0
+    return in_temporary_system(flags, "demo", _begin)
 
 
-class _Bad(Exception):
-    """The demo has failed: what the temporary system has left behind is worth a look."""
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__()
-        self.settings = settings
+def _begin(settings: Settings) -> int:
+    print(flush=True)
+    return _demonstrate(settings, fresh=True)
 
 
 def _demonstrate(settings: Settings, *, fresh: bool) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -45,6 +46,29 @@ def temporary_system(flags: Mapping[str, str], purpose: str) -> Iterator[Setting
         for number, handler in before.items():
             signal.signal(number, handler)
     shutil.rmtree(directory, ignore_errors=True)
+
+
+class _Failed(Exception):
+    """What the system has left behind is worth a look."""
+
+
+def in_temporary_system(flags: Mapping[str, str], purpose: str, act: Callable[[Settings], int]) -> int:
+    """Do something on a temporary system, for a command that found none running. Returns 0, or 1 if it could not be
+    started or `act` returned another exit code; then its logs stay, and the user is told where."""
+    print("nothing runs: starting a temporary system", flush=True)
+    logs: Path | None = None
+    try:
+        with temporary_system(flags, purpose) as settings:
+            logs = settings.logs
+            if act(settings):
+                raise _Failed
+    except DidNotStart as error:
+        print(f"dray: {error}", file=sys.stderr)
+        return 1
+    except _Failed:
+        print(f"dray: the logs are in {logs}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
