@@ -81,9 +81,14 @@ def _title(process: psutil.Process) -> str:
 
 def await_end(process: psutil.Process) -> None:
     """Until a process that was killed runs no more, noticed by its parent or not."""
+    _await(process, psutil.STATUS_ZOMBIE)
+
+
+def _await(process: psutil.Process, status: str) -> None:
+    """Until a process has this status or is gone: a signal only asks for it. Gives up after `ENDS_WITHIN_S`."""
     give_up = time.monotonic() + ENDS_WITHIN_S
     with contextlib.suppress(psutil.NoSuchProcess):
-        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < give_up:
+        while process.is_running() and process.status() != status and time.monotonic() < give_up:
             time.sleep(ENDS_LOOK_S)
 
 
@@ -99,6 +104,7 @@ class Paused:
         )  # fmt: skip
         with contextlib.suppress(psutil.NoSuchProcess):
             process.suspend()
+            _await(process, psutil.STATUS_STOPPED)
 
     def resume(self) -> None:
         """Safe to call again."""
