@@ -1,7 +1,7 @@
 """Payments without a vendor: fixed latency, answers derived from the request alone, for capacity tests.
 
-No account is kept: ids are hashes of the idempotency key, so the same key gets the same answer before and after a
-restart, and memory stays flat whatever the number of orders. What only a memory could know (a capture above the hold,
+No account is kept: ids are made of the request's order and idempotency key, so the same key gets the same answer before
+and after a restart, and memory stays flat whatever the number of orders. What only a memory could know (a capture above the hold,
 a refund above the capture) is trusted to the caller and checked afterwards by the audit, from the ledger file.
 """
 
@@ -21,7 +21,7 @@ import orjson
 
 from actors.runtime.ports import Deliver, Wall
 from models.decision import Address, Command, Effect, Millis
-from models.identity import is_order_id
+from models.identity import is_order_id, minted_at
 from models.payments import (
     AnyRequest,
     Authorise,
@@ -166,14 +166,14 @@ def outcome_of(request: AnyRequest, now: Wall) -> Outcome:
             return Done(charge, intent, charge)
         case Void(payment_intent=intent, authorise=authorise):
             if not intent and authorise is not None:
-                intent = _id("pi_sim_", authorise.key)
+                intent = _id("pi_sim_", authorise)
             return Done(intent, intent)
         case Refund(payment_intent=intent):
-            return Done(_id("re_sim_", request.key), intent, charge_of(intent))
+            return Done(_id("re_sim_", request), intent, charge_of(intent))
         case Transfer():
-            return Done(_id("tr_sim_", request.key), charge=request.charge)
+            return Done(_id("tr_sim_", request), charge=request.charge)
         case Reverse():
-            return Done(_id("trr_sim_", request.key))
+            return Done(_id("trr_sim_", request))
 
 
 def charge_of(payment_intent: str) -> str:
@@ -183,7 +183,7 @@ def charge_of(payment_intent: str) -> str:
 
 def _authorised(request: Authorise, now: Wall) -> Outcome:
     method = request.payment_method
-    intent = _id("pi_sim_", request.key)
+    intent = _id("pi_sim_", request)
     brand, declines, suffix = method.partition("chargeDeclined")
     if not brand.startswith("pm_"):
         return Declined("resource_missing", f"No such PaymentMethod: '{method}'")
@@ -197,11 +197,14 @@ def _authorised(request: Authorise, now: Wall) -> Outcome:
 
 def _minted(order: str, now: Wall) -> Millis:
     """When the order's id was made, so that a restart computes the same end of the hold."""
-    return int(order[7:19], 16) if is_order_id(order) else now()
+    return minted_at(order) if is_order_id(order) else now()
 
 
-def _id(prefix: str, key: str) -> str:
-    return prefix + blake2b(key.encode(), digest_size=12).hexdigest()
+def _id(prefix: str, request: AnyRequest) -> str:
+    """Begins with the time of the order's own id: Stripe's ids, too, begin with their time, and so an index over them
+    grows at its end, which is cheap."""
+    made = f"{minted_at(request.order):012x}"
+    return prefix + made + blake2b(request.key.encode(), digest_size=8).hexdigest()
 
 
 class LedgerLine(NamedTuple):

@@ -153,11 +153,11 @@ def _events(order: str, at: int, draw: random.Random) -> list[Event]:
     accounts = {f"supplier:{name}": f"acct_{name}" for name in suppliers}
     accounts |= {"brand:brand": "acct_brand", "retailer:acme": "acct_acme"}
     words = tuple(f"word-of-a-name-{draw.randrange(2_000):08x}" for _ in range(2))
-    intent, charge = f"pi_{draw.randbytes(12).hex()}", f"ch_{draw.randbytes(12).hex()}"
+    intent, charge = _stripe_id("pi", at, draw), _stripe_id("ch", at, draw)
     amounts = [sum(x.quantity * x.unit_amount for x in lines if x.supplier == name) for name in suppliers]
     shares = tuple((a // 10, a * 6 // 10, a // 4, a - a // 10 - a * 6 // 10 - a // 4) for a in amounts)
     made = tuple(
-        m.Made(number, party, shares[number - 1][party], f"tr_{draw.randbytes(12).hex()}")
+        m.Made(number, party, shares[number - 1][party], _stripe_id("tr", at, draw))
         for number in range(1, len(suppliers) + 1)
         for party in range(3)
     )
@@ -171,6 +171,11 @@ def _events(order: str, at: int, draw: random.Random) -> list[Event]:
         m.CaptureBegun(at + 45, sum(amounts)), m.PaymentCaptured(at + 70, charge, sum(amounts), shares),
         m.SharesTransferred(at + 100, made),
     ]  # fmt: skip
+
+
+def _stripe_id(prefix: str, at: int, draw: random.Random) -> str:
+    """Like Stripe's, which begin with their time."""
+    return f"{prefix}_3{at:012x}{draw.randbytes(6).hex()}"
 
 
 async def _store(journal: RedisStream, owned: list[Ownership], appends: Sequence[Append]) -> None:
