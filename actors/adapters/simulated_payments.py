@@ -1,8 +1,9 @@
 """Payments without a vendor: fixed latency, answers derived from the request alone, for capacity tests.
 
-No account is kept: ids are made of the request's order and idempotency key, so the same key gets the same answer before
-and after a restart, and memory stays flat whatever the number of orders. What only a memory could know (a capture above the hold,
-a refund above the capture) is trusted to the caller and checked afterwards by the audit, from the ledger file.
+No account is kept: ids are made of the request's order and idempotency key, so the same key gets the same answer
+before and after a restart, and memory stays flat whatever the number of orders. What only a memory could know (a
+capture above the hold, a refund above the capture) is trusted to the caller and checked afterwards by the audit, from
+the ledger file.
 """
 
 from __future__ import annotations
