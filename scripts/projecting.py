@@ -47,6 +47,6 @@ async def open_projector(spec: Mapping[str, Any]) -> ReadSide:
     archive = SqlArchive(spec["archive"], wall, partial(archive_of, spec["redis"]))
     stream = ArchiveStream(await open_stream(spec), archive)
     projector = Projector(orders, stream, model, shards=spec["shards"], wall=wall)
-    rollups = RollUps(orders, SqlRollUps(spec["database"]), wall=wall)
+    rollups = RollUps(orders, SqlRollUps(spec["database"]), wall=wall, at_hand=projector.at_hand)
     spare_the_collector()
     return ReadSide(projector, rollups)

@@ -34,6 +34,7 @@ from actors.runtime.reading import (
 )
 from models.decision import Address, Millis
 from models.feed import Entry
+from models.order.state import Order
 
 log = logging.getLogger("dray.projector")
 
@@ -107,6 +108,11 @@ class Projector:
                 continue
             pause_s = self._limits.projector_busy_poll_s if self._busy else self._limits.projector_poll_s
             await asyncio.sleep(0 if more else pause_s)
+
+    def at_hand(self, order: str, version: int) -> Order | None:
+        """The state of an order at this version if it is in memory. May be asked from any thread."""
+        known = self._known.get(order)
+        return known.order if known is not None and known.version == version else None
 
     async def prepare(self) -> None:
         """Open the streams and the tables. Raises JournalUnavailable and ReadModelUnavailable.

@@ -68,7 +68,9 @@ class Books:
         """A projector and a counter that know nothing but what is stored."""
         clock = self.clock
         self.projector = Projector(ORDER, self.journal, self.model, shards=SHARDS, wall=clock, limits=FEW)
-        self.rollups = RollUps(ORDER, self.rollups_model, wall=clock, limits=FEW)
+        self.rollups = RollUps(
+            ORDER, self.rollups_model, wall=clock, limits=FEW, at_hand=self.projector.at_hand
+        )  # fmt: skip
 
     def clock(self) -> int:
         return self.now
@@ -305,6 +307,31 @@ async def test_a_second_counter_is_refused_and_counts_nothing_twice(books: Books
         RollUps(ORDER, late, wall=books.clock, limits=FEW).step()
     late.close()
     books.count()
+    agrees(books, books.orders)
+
+
+async def test_what_the_projector_has_at_hand_is_not_read_again_and_what_has_moved_on_is(books: Books) -> None:
+    lives = [random_life(number, 4) for number in range(6)]
+    for life in lives:
+        await books.writer.add((life, len(life.events)))
+    await books.follow()
+    read: list[str] = []
+    moved_on = lives[0].id
+
+    class Watched(SqlRollUps):
+        def snapshots(self, ids: Sequence[str]) -> Any:
+            read.extend(ids)
+            return super().snapshots(ids)
+
+    def at_hand(order: str, version: int) -> Order | None:
+        return books.projector.at_hand(order, version + 1 if order == moved_on else version)
+
+    model = Watched(books.url)
+    rollups = RollUps(ORDER, model, wall=books.clock, limits=FEW, at_hand=at_hand)
+    while rollups.step():
+        pass
+    model.close()
+    assert read == [moved_on]
     agrees(books, books.orders)
 
 
