@@ -15,8 +15,8 @@ from models.order.state import Order
 from models.record import changed
 from tests.gateway.feeds import ACME, NORTH, OPS, QUICK, SOUTH, MemoryFeed, Stream, Told
 from tests.gateway.shop import Client, Shop, in_shop
+from tests.models.orders import CONFIRMED, order
 from tests.models.test_feed import told
-from tests.models.test_order_decisions import CONFIRMED, order
 
 ROUNDS = 60
 LIFE = order(*CONFIRMED).state

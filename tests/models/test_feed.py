@@ -20,8 +20,8 @@ from models.order.state import Order, headline, task_status
 from models.order.tables import HEADLINES
 from models.order.values import Tracking
 from tests.models.order_world import ORDER_ID
+from tests.models.orders import ACCEPTED_1, ACME, CONFIRMED, NORTH, OPS, SOUTH, order, placed
 from tests.models.test_order_aftercare import AWAY
-from tests.models.test_order_decisions import ACCEPTED_1, ACME, CONFIRMED, NORTH, OPS, SOUTH, order, placed
 from tests.models.test_order_whole_life import run
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from models.order.state import withheld
 from models.order.view import view
 from models.record import changed
 from tests.models.order_world import ORDER_ID, a_line
-from tests.models.test_order_decisions import (
+from tests.models.orders import (
     ACCEPTED_1,
     ACME,
     AT,
