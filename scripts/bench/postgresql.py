@@ -1,4 +1,5 @@
-"""A PostgreSQL server for as long as it is needed: on a socket of its own, without a port, in a temporary directory."""
+"""A PostgreSQL server for as long as it is needed: on a socket of its own, without a port, in a temporary directory.
+And what a benchmark asks of one that somebody else keeps."""
 
 from __future__ import annotations
 
@@ -10,7 +11,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, LiteralString, NamedTuple
+
+import psycopg
 
 
 class NotInstalled(Exception):
@@ -49,6 +52,22 @@ def postgresql(*settings: str) -> Iterator[Server]:
             yield Server(f"postgresql://dray@/{{}}?host={directory}", directory)
         finally:
             run(programs / "pg_ctl", "-D", data, "-m", "immediate", "stop")
+
+
+def holds_tables(url: str) -> bool:
+    """Is there anything in this database? Raises psycopg.Error where it cannot be reached."""
+    return bool(_asked(url, "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()"))
+
+
+def size_bytes(url: str) -> int:
+    """What this database takes on disk, its indexes and all, but not the server's log of writes."""
+    return int(_asked(url, "SELECT pg_database_size(current_database())"))
+
+
+def _asked(url: str, question: LiteralString) -> Any:
+    with psycopg.connect(url) as connection:
+        (answer,) = connection.execute(question).fetchone() or (None,)
+        return answer
 
 
 def _programs() -> Path:

@@ -4,6 +4,7 @@ A month of orders (`histories`) is handed to the projector as a journal would ha
 the rows are those that it would have written, and so are the roll-ups. Then a gateway of its own, behind which there
 are no actors, is asked over HTTP as clients ask it, one request after the other. SQLite first; then PostgreSQL, if it
 is installed. A million orders take some 10 GB of disk, and half an hour: `dray bench read_side --orders 1000000`.
+With `--database URL` it is that database alone, which has to be empty and is left full.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 
+import psycopg
+
 from scripts.bench.histories import SHARDS, Histories
 from scripts.bench.loading import CHUNK_ORDERS, Loader
 from scripts.bench.measuring import show
-from scripts.bench.postgresql import NotInstalled, postgresql
+from scripts.bench.postgresql import NotInstalled, holds_tables, postgresql, size_bytes
 from scripts.bench.reading_gateway import Serving, gateway
 from scripts.bench.reading_queries import OPS, Request, queries
+from scripts.client import Unreachable
 from scripts.load.latencies import Latencies
 
 SIZES = (1_000, 100_000)
@@ -73,8 +77,11 @@ class Export:
     peak_mb: float
 
 
-def run(orders: int = 100_000) -> list[Row]:
-    """Measure; print tables and JSON lines."""
+def run(orders: int = 100_000, database: str = "") -> list[Row]:
+    """Measure, in the database at that URL if there is one; print tables and JSON lines. Raises AssertionError where
+    the database is not empty, Unreachable where there is none."""
+    if database:
+        return _given(orders, database)
     with tempfile.TemporaryDirectory(prefix="dray-bench-") as name:
         rows = measure("sqlite", f"sqlite:///{name}/read.db", orders, lambda: _size_bytes(Path(name)))
     try:
@@ -83,6 +90,19 @@ def run(orders: int = 100_000) -> list[Row]:
     except NotInstalled as error:
         print(error)
     return rows
+
+
+def _given(orders: int, url: str) -> list[Row]:
+    """An empty one only: to the projector, rows that it did not write are another journal's, and it would drop them."""
+    if url.startswith("sqlite:"):
+        path = Path(url.removeprefix("sqlite:///"))
+        assert not path.exists(), f"{path} is there already: the benchmark fills an empty database"
+        return measure("sqlite", url, orders, lambda: sum(x.stat().st_size for x in path.parent.glob(f"{path.name}*")))
+    try:
+        assert not holds_tables(url), "there are tables in this database: the benchmark fills an empty one"
+    except psycopg.Error as error:
+        raise Unreachable(f"the database cannot be used: {error}") from error
+    return measure("postgresql", url, orders, lambda: size_bytes(url))
 
 
 def measure(database: str, url: str, orders: int, size_bytes: Callable[[], int]) -> list[Row]:

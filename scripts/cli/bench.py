@@ -54,6 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("name", nargs="?", choices=NAMES, metavar="NAME", help="which one; all if left out")
     add("--orders", type=int, metavar="N", help="how many orders (or requests, or effects)")
     add("--seconds", type=int, metavar="S", help="how long, for open_loop, crash and overload")
+    add("--database", metavar="URL", help="for read_side: fill and measure this one, which is empty: postgresql://...")
     add("--quick", action="store_true", help="small sizes: whether it works, not how fast")
 
 
@@ -67,6 +68,10 @@ def run(arguments: argparse.Namespace, resolved: Resolved) -> int:
     from scripts.load.run import ClientFailed
     from scripts.supervision.temporary import DidNotStart
 
+    if arguments.database and arguments.name != "read_side":
+        print("dray: --database is for read_side", file=sys.stderr)
+        return 2
+    given = {"database": arguments.database} if arguments.database else {}
     failed: list[str] = []
     bars: list[Bar] = []
     names = [arguments.name] if arguments.name else list(NAMES)
@@ -76,7 +81,7 @@ def run(arguments: argparse.Namespace, resolved: Resolved) -> int:
         size = (arguments.seconds if bench.timed else arguments.orders) or (bench.quick if arguments.quick else 0)
         began = time.monotonic()
         try:
-            shown = importlib.import_module(f"scripts.bench.{name}").run(*([size] if size else []))
+            shown = importlib.import_module(f"scripts.bench.{name}").run(*([size] if size else []), **given)
             bars += (bar for bar in shown if isinstance(bar, Bar))  # others return their rows
         except (DidNotStart, Refused, Unreachable, ClientFailed, AssertionError, EOFError) as error:
             print(f"dray: {name}: {error}", file=sys.stderr, flush=True)

@@ -11,14 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from actors.adapters.sqlalchemy_projection import SqlReadModel
 from actors.order import KIND as ORDER
 from actors.runtime.codec import replay
 from models.order.state import headline
 from scripts.bench import read_side
 from scripts.bench.histories import SHARDS, Histories
 from scripts.bench.loading import Loader
+from scripts.bench.postgresql import size_bytes
 from scripts.bench.reading_gateway import gateway
 from scripts.bench.reading_queries import OPS, queries
+from scripts.client import Unreachable
+from tests.contract.databases import NAMES, databases
 
 NOW = 1_790_000_000_000
 COUNT = 300
@@ -48,6 +52,32 @@ def test_what_is_asked_finds_what_is_there(
     loading, _, exports = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
     assert loading["rows"][0]["projector_us"] > 0 < loading["rows"][0]["roll_ups_us"]
     assert [(row["rows"], row["lines"]) for row in exports["rows"]] == [("orders", COUNT), ("lines", 2 * COUNT)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_database_with_anything_in_it_is_left_alone(name: str, tmp_path: Path) -> None:
+    with databases(name, tmp_path) as create:
+        url = create()
+        theirs = SqlReadModel(url)
+        theirs.prepare(1)
+        positions = theirs.positions()
+        with pytest.raises(AssertionError, match="an empty"):
+            read_side.run(10, url)
+        assert theirs.positions() == positions
+        theirs.close()
+
+
+def test_a_database_that_is_not_there_is_said_to_be_so(tmp_path: Path) -> None:
+    with pytest.raises(Unreachable):
+        read_side.run(10, f"postgresql://dray@/none?host={tmp_path}")
+
+
+def test_the_database_that_was_named_is_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_side, "REQUESTS", 1)
+    with databases("postgresql", tmp_path) as create:
+        url = create()
+        assert {(row.database, row.orders) for row in read_side.run(20, url)} == {("postgresql", 20)}
+        assert size_bytes(url) > 1_000_000
 
 
 async def test_reports_and_exports_agree_to_the_penny(tmp_path: Path) -> None:
