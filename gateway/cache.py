@@ -16,10 +16,12 @@ from models.decision import Address
 
 
 class Seen(NamedTuple):
-    """A view as it was read at `at` (monotonic seconds); None means that there is no such actor."""
+    """A view as it was read at `at` (monotonic seconds), and the JSON it was read as; None means that there is no such
+    actor."""
 
     view: dict[str, Any] | None
     at: float
+    body: bytes = b""
 
 
 class _Reading(NamedTuple):
@@ -34,7 +36,8 @@ class ViewCache:
     a popular product's view ages for all of them in the same moment.
 
     What is remembered may accept a request, but never refuse one: before it refuses, the caller reads again with
-    `since` set to when its request began.
+    `since` set to when its request began. A view that is read again and has not changed is the same object as before,
+    so that what was worked out from it can be known to hold.
     """
 
     def __init__(
@@ -61,9 +64,12 @@ class ViewCache:
             else:
                 views[address] = known.view
         if missing:
-            for address, reading in self._readings(missing, oldest).items():
+            readings = self._readings(missing, oldest)
+            for batch in dict.fromkeys([reading.views for reading in readings.values()]):
                 # Shielded: the read outlives a request that is given up, since others may wait for it.
-                views[address] = (await asyncio.shield(reading.views))[address]
+                await asyncio.shield(batch)
+            for address, reading in readings.items():
+                views[address] = reading.views.result()[address]
         return views
 
     def read_at(self, views: Mapping[Address, dict[str, Any] | None]) -> float:
@@ -102,16 +108,24 @@ class ViewCache:
         current: list[Address] = []
         try:
             replies = await self._router.read_many(addresses)
-            views = {address: view_of(reply) for address, reply in zip(addresses, replies, strict=True)}
+            views = {address: self._view(address, reply) for address, reply in zip(addresses, replies, strict=True)}
         finally:
             for address in addresses:
                 reading = self._reading.get(address)
                 if reading is not None and reading.views is asyncio.current_task():
                     del self._reading[address]
                     current.append(address)
+        bodies = dict(zip(addresses, [reply.body for reply in replies], strict=True))
         for address in current:  # not what was forgotten, or read anew, while we read
-            self._remember(address, Seen(views[address], began))
+            self._remember(address, Seen(views[address], began, bodies[address]))
         return views
+
+    def _view(self, address: Address, reply: Reply) -> dict[str, Any] | None:
+        """The view that a read brought: the one that is remembered, if it has not changed. Raises Problem."""
+        seen = self._seen.get(address)
+        if seen is not None and seen.body == reply.body and reply.status is Status.OK:
+            return seen.view
+        return view_of(reply)
 
     def __len__(self) -> int:
         return len(self._seen)

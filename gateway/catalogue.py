@@ -35,7 +35,7 @@ class Terms:
 
 
 class Offered(NamedTuple):
-    """What one product comes to for one retailer, worked out from views of which the oldest was read at `at`.
+    """What one product comes to for one retailer, worked out from `views`, of which the oldest was read at `at`.
 
     line: as an order freezes it, at the price that the adoption or the offer names.
     """
@@ -45,12 +45,13 @@ class Offered(NamedTuple):
     line: LineTerms
     accounts: dict[str, str]
     fees_bps: dict[str, int]
+    views: Views
 
 
 class Catalogue:
-    """Resolves lines. What a product came to is remembered no longer than the views it was worked out from: a line of a
-    known product costs a look-up and a copy. What is ordered again and again is read anew before it is outdated, so
-    that nobody waits for it."""
+    """Resolves lines. What a product came to holds no longer than the views it was worked out from: a line of a known
+    product costs a look-up and a copy. What is ordered again and again is read anew before it is outdated, so that
+    nobody waits for it; where the views have not changed, nothing is worked out anew."""
 
     def __init__(self, views: ViewCache, offers_max: int) -> None:
         self._views = views
@@ -64,8 +65,9 @@ class Catalogue:
         """The terms of `lines`. Raises Problem (`unknown_product`, `not_adopted`, `wrong_currency`,
         `amount_too_large`).
 
-        Two rounds of reading at most, each one batch: adoptions and products, then the parties they name; none at all
-        while the cache is warm. What would be refused is read again first (`began`: when the request did).
+        Two rounds of reading at most, each one batch: adoptions and products, then the parties they name where those
+        are not known yet; none at all while the cache is warm. What would be refused is read again first (`began`:
+        when the request did).
         """
         offers = self._remembered(retailer, currency, lines)
         missing = list(dict.fromkeys(line.product for line in lines if line.product not in offers))
@@ -122,10 +124,28 @@ class Catalogue:
     ) -> dict[str, Offered]:
         """What these products come to. Raises _Refused."""
         forgotten = self._views.forgotten
-        wanted = [Address("retailer", retailer)]
-        for product in products:
-            wanted += (Address("adoption", adoption_id(retailer, product)), Address("product", product))
+        before = {product: self._offered.get((retailer, product)) for product in products}
+        wanted = {Address("retailer", retailer): None}
+        for product, offered in before.items():
+            wanted |= dict.fromkeys(offered.views if offered else _sources(retailer, product))
         views = await self._views.views(wanted, since)
+        offers: dict[str, Offered] = {}
+        for product, offered in before.items():
+            if offered is not None and offered.currency == currency and _same(offered.views, views):
+                offers[product] = offered._replace(at=self._views.read_at(offered.views))
+        anew = [product for product in before if product not in offers]
+        if anew:
+            offers |= await self._worked_out(retailer, currency, anew, views, since)
+        if self._views.forgotten == forgotten:
+            if len(self._offered) + len(offers) > self._offers_max:
+                self._offered.clear()
+            self._offered.update(((retailer, product), offered) for product, offered in offers.items())
+        return offers
+
+    async def _worked_out(
+        self, retailer: str, currency: str, products: Sequence[str], views: Views, since: float
+    ) -> dict[str, Offered]:
+        """What these products come to, of which `views` has all but the parties. Raises _Refused."""
         terms = {product: _line_terms(views, retailer, currency, product) for product in products}
         refused = {product: reason for product, reason in terms.items() if isinstance(reason, str)}
         if refused:
@@ -133,18 +153,12 @@ class Catalogue:
         found = [line for line in terms.values() if isinstance(line, LineTerms)]
         parties = dict.fromkeys(Address("supplier", line.supplier) for line in found)
         parties |= dict.fromkeys(Address("brand", line.brand) for line in found)
-        views |= await self._views.views(parties, since)
-        offers = {line.product: self._offer(views, retailer, currency, line) for line in found}
-        if self._views.forgotten == forgotten:
-            if len(self._offered) + len(offers) > self._offers_max:
-                self._offered.clear()
-            self._offered.update(((retailer, product), offered) for product, offered in offers.items())
-        return offers
+        views = views | await self._views.views(parties, since)
+        return {line.product: self._offer(views, retailer, currency, line) for line in found}
 
     def _offer(self, views: Views, retailer: str, currency: str, line: LineTerms) -> Offered:
         """Add the parties' accounts and the supplier's cancellation fee. A party that nobody has described has
         neither: its share becomes a payable."""
-        product = (Address("adoption", adoption_id(retailer, line.product)), Address("product", line.product))
         parties = (Address("retailer", retailer), Address("supplier", line.supplier), Address("brand", line.brand))
         accounts: dict[str, str] = {}
         fees: dict[str, int] = {}
@@ -156,8 +170,18 @@ class Catalogue:
                 accounts[str(address)] = view["stripe_account"]
             if address.kind == "supplier" and view["cancellation_policy"]["fee_bps"]:
                 fees[address.id] = view["cancellation_policy"]["fee_bps"]
-        at = self._views.read_at({address: views[address] for address in (*product, *parties)})
-        return Offered(at, currency, line, accounts, fees)
+        own = {address: views[address] for address in (*_sources(retailer, line.product), *parties)}
+        return Offered(self._views.read_at(own), currency, line, accounts, fees, own)
+
+
+def _sources(retailer: str, product: str) -> tuple[Address, Address]:
+    """Who says how a retailer sells a product, the parties apart."""
+    return Address("adoption", adoption_id(retailer, product)), Address("product", product)
+
+
+def _same(before: Views, now: Views) -> bool:
+    """True if what was read before has not changed (see `ViewCache`)."""
+    return all(now[address] is view for address, view in before.items())
 
 
 def _terms(offers: Sequence[Offered], lines: Sequence[LineRequest]) -> Terms:

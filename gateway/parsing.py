@@ -52,7 +52,7 @@ def parse(raw: bytes, model: type[B], nesting_levels_max: int) -> B:
         raise Problem("malformed", "An object names the same key twice.") from None
     except (ValueError, RecursionError) as error:
         raise Problem("malformed", f"The body is not JSON: {type(error).__name__}.") from None
-    if _nested_deeper(raw, nesting_levels_max):
+    if _nested_deeper(raw, tree, nesting_levels_max):
         raise Problem("malformed", f"The body is nested deeper than {nesting_levels_max} levels.")
     if "\\u0000" in text and _has_nul(tree):
         raise Problem("malformed", "NUL characters are not allowed in texts.")
@@ -74,11 +74,11 @@ def invalid(error: ValidationError) -> Problem:
     return Problem("invalid", "The request has invalid fields.", errors=errors)
 
 
-def _nested_deeper(raw: bytes, levels_max: int) -> bool:
+def _nested_deeper(raw: bytes, tree: Any, levels_max: int) -> bool:
     """True if brackets nest deeper than `levels_max`. Few brackets cannot, which is nearly every body."""
     if raw.count(b"{") + raw.count(b"[") <= levels_max:
         return False
-    return _depth(json.loads(raw)) > levels_max
+    return _depth(tree) > levels_max
 
 
 def _depth(tree: Any) -> int:

@@ -294,10 +294,12 @@ def _noted(saga: Saga, intent: Intent) -> Accepted:
 def _sold_out(saga: Saga, intent: Intent) -> bool:
     """True if no other confirmation is about to come, and nothing else either that would show the order to the saga:
     what has to wait for its next try may wait for long, and so may what has not answered to its first."""
-    others = [other for other in saga.intents.values() if other is not intent]
-    if any(other.step == "confirm" and other.tries == 1 for other in others):
+    intents = saga.intents.values()
+    if any(other.step == "confirm" and other.tries == 1 and other is not intent for other in intents):
         return False
-    return saga.phase == "compensating" or any(other.waiting or other.tries > 1 for other in others)
+    return saga.phase == "compensating" or any(
+        (other.waiting or other.tries > 1) and other is not intent for other in intents
+    )
 
 
 def _others(saga: Saga, intent: Intent) -> bool:

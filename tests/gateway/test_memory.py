@@ -177,6 +177,24 @@ def test_views_are_remembered_for_a_second_and_not_beyond_a_bound() -> None:
     asyncio.run(story())
 
 
+def test_a_view_that_has_not_changed_is_the_same_object_when_it_is_read_again() -> None:
+    async def story() -> None:
+        clock, actors, a = Clock(), Actors(a={"v": 1}), Address("product", "a")
+        cache = ViewCache(actors, 1.0, 3, clock)
+        first = (await cache.views([a]))[a]
+        clock.now += 2.0
+        assert (await cache.views([a]))[a] is first
+        assert actors.reads == 2
+        actors.views["a"] = {"v": 2}
+        clock.now += 2.0
+        assert (await cache.views([a]))[a] == {"v": 2}
+        del actors.views["a"]
+        clock.now += 2.0
+        assert (await cache.views([a]))[a] is None
+
+    asyncio.run(story())
+
+
 def test_requests_that_miss_the_same_view_share_one_read_even_if_the_first_of_them_is_given_up() -> None:
     async def story() -> None:
         clock, actors = Clock(), Actors(a={"v": 1}, b={"v": 1})
@@ -298,6 +316,31 @@ def test_what_a_product_came_to_lives_no_longer_than_the_views_behind_it() -> No
     assert sold(catalogue, MUG).lines[0].unit_amount == 700
     clock.now += 0.4
     assert sold(catalogue, MUG).lines[0].unit_amount == 900
+
+
+@pytest.mark.parametrize(
+    ("changed", "view"),
+    [
+        ("acme/mug", {"supplier": "south", "unit_amount": None}),
+        ("mug", {**a_shop().views["mug"], "brand": "bold"}),
+        ("north", {"stripe_account": "acct_new", "cancellation_policy": {"fee_bps": 100}}),
+        ("brio", {"stripe_account": None}),
+        ("acme", {"stripe_account": "acct_r"}),
+    ],
+)
+def test_whichever_of_its_views_changes_a_product_is_worked_out_anew(changed: str, view: Any) -> None:
+    actors, clock = a_shop(), Clock()
+    actors.views["south"] = actors.views["north"]
+    catalogue = Catalogue(ViewCache(actors, 1.0, 100, clock), 10)
+    before = sold(catalogue, MUG)
+    clock.now += 1.1
+    assert sold(catalogue, MUG) == before
+    actors.views[changed] = view
+    clock.now += 1.1
+    assert sold(catalogue, MUG) != before
+    actors.views |= a_shop().views
+    clock.now += 1.1
+    assert sold(catalogue, MUG) == before
 
 
 def test_what_this_process_changes_counts_at_once() -> None:
