@@ -13,7 +13,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import cast
 
 import orjson
@@ -132,9 +131,9 @@ class RollUps:
         for stored in self._model.counted_as([*work.gone, *earlier]):
             tally.add(Contribution.from_plain(orjson.loads(stored)), -1)
         counted = [Counted(shard, id_, 0, b"") for shard, id_ in work.gone]
-        for shard, id_, version, read in self._states(work.changed):
+        for shard, id_, version, state in self._states(work.changed):
             try:
-                now = contribution(read())
+                now = contribution(self._decoded(state) if isinstance(state, bytes) else state)
             except Exception:
                 # One order that cannot be read must not keep all others out of the reports.
                 log.exception("%s is left out of the roll-ups", id_)
@@ -144,25 +143,21 @@ class RollUps:
             counted.append(Counted(shard, id_, version, orjson.dumps(now.plain())))
         self._model.store(Counting(work.moves, counted, tally))
 
-    def _states(self, changed: Sequence[tuple[int, Changed]]) -> Iterator[tuple[int, str, int, Callable[[], Order]]]:
-        """Shard, id and version of each order that is still there, and what reads its state."""
+    def _states(self, changed: Sequence[tuple[int, Changed]]) -> Iterator[tuple[int, str, int, Order | bytes]]:
+        """Shard, id, version and state of each order that is still there; bytes are a state as it is stored."""
         stored = {}
         for shard, one in changed:
             order = self._at_hand(one.id, one.version)
             if order is None:
                 stored[one.id] = shard
             else:
-                yield shard, one.id, one.version, partial(_itself, order)
+                yield shard, one.id, one.version, order
         for row in self._model.snapshots(list(stored)):
-            yield stored[row.id], row.id, row.version, partial(self._decoded, row.snapshot)
+            yield stored[row.id], row.id, row.version, row.snapshot
 
     def _decoded(self, snapshot: bytes) -> Order:
         order, _ = decode_snapshot(self._kind, snapshot)
         return cast("Order", order)
-
-
-def _itself(order: Order) -> Order:
-    return order
 
 
 @dataclass
