@@ -52,7 +52,7 @@ class Work:
 class Member:
     """One machine of a resident: an order, or the orchestrator that shares its id."""
 
-    __slots__ = ("address", "answered", "due", "kind", "replayed", "state", "tail_events", "version")
+    __slots__ = ("address", "answered", "due", "kind", "replayed", "shown", "state", "tail_events", "version")
 
     def __init__(self, kind: ActorKind, home: Address) -> None:
         self.kind = kind
@@ -63,6 +63,7 @@ class Member:
         self.answered: dict[str, Remembered] = {}
         self.due: Due | None = None  # as the index has it, or will once the commit under way is durable
         self.replayed = False  # `due` is what the stored events stand for; the index may have another time
+        self.shown: tuple[Any, bytes] | None = None  # the state that was last read, and its view as JSON
 
 
 class Part:

@@ -140,7 +140,7 @@ class Turning:
         return self._host.view(resident, work.envelope.to.kind)
 
     def _read(self, owned: OwnedCell, resident: Resident, work: Work) -> None:
-        reply = self._host.view(resident, work.envelope.to.kind)
+        reply = self._host.read(resident, work.envelope.to.kind)
         self._hold(resident, work, reply)
         if reply.status is Status.ABSENT and resident.part is None:
             self._host.forget(owned, resident.home)  # a stranger's id leaves nothing in memory

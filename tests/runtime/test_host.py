@@ -50,6 +50,20 @@ def test_a_stranger_is_absent_and_leaves_nothing_in_memory() -> None:
     in_town(story)
 
 
+def test_what_is_read_again_and_again_is_encoded_once_for_each_state() -> None:
+    async def story(town: Town) -> None:
+        ann, host = await opened(town, "ann", 50), town.hosts["h0"]
+        resident = host.cells[host.cell_of(ann)].residents[ann]
+        first = host.read(resident, "account")
+        assert host.read(resident, "account").body is first.body
+        await town.router.ask(ann, Deposit(amount=5))
+        later = await town.router.read(ann)
+        assert (body(later)["balance"], later.version) == (55, first.version + 1)
+        assert host.read(resident, "account") == host.view(resident, "account") == later
+
+    in_town(story)
+
+
 def test_companions_commit_together_or_not_at_all() -> None:
     async def story(town: Town) -> None:
         ann = await opened(town, "ann", 50)
