@@ -165,16 +165,20 @@ def decode_item(item: list[Any]) -> tuple[Envelope, int]:
 
 class Answers(NamedTuple):
     """What a host gives back for one batch: replies in the batch's order (None: watched, the reply comes later as a
-    notice), and notices for watches of this sender, whichever call they were asked in."""
+    notice), and notices for watches of this sender, whichever call they were asked in. more: others had no room."""
 
     replies: list[Reply | None]
     notices: list[tuple[int, Reply]]
+    more: bool
 
 
-def encode_answers(replies: Sequence[Reply | None], notices: Sequence[tuple[int, Reply]]) -> bytes:
+def encode_answers(
+    replies: Sequence[Reply | None], notices: Sequence[tuple[int, Reply]], *, more: bool = False
+) -> bytes:
     header = (
         [None if r is None else _reply_head(r) for r in replies],
         [(watch_id, *_reply_head(r)) for watch_id, r in notices],
+        more,
     )
     bodies = [r.body for r in replies if r is not None]
     bodies += [r.body for _, r in notices]
@@ -187,7 +191,7 @@ def _reply_head(reply: Reply) -> tuple[str, int, int, str, bool]:
 
 def decode_answers(data: bytes) -> Answers:
     offset = data.index(b"\n") + 1
-    heads, notice_heads = orjson.loads(memoryview(data)[: offset - 1])
+    heads, notice_heads, more = orjson.loads(memoryview(data)[: offset - 1])
     replies: list[Reply | None] = []
     for head in heads:
         if head is None:
@@ -199,7 +203,7 @@ def decode_answers(data: bytes) -> Answers:
     for watch_id, *head in notice_heads:
         reply, offset = _read_reply(head, data, offset)
         notices.append((watch_id, reply))
-    return Answers(replies, notices)
+    return Answers(replies, notices, more)
 
 
 def _read_reply(head: list[Any], data: bytes, offset: int) -> tuple[Reply, int]:

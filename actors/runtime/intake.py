@@ -41,7 +41,8 @@ class Intake:
         host = self._host
         batch = decode_batch(data)
         if batch.linger:
-            return encode_answers([], await host.notices.linger(batch.sender, host.limits.linger_s))
+            notices = await host.notices.linger(batch.sender, host.limits.linger_s)
+            return encode_answers([], notices, more=host.notices.left(batch.sender))
         host.notices.call_begins(batch.sender)
         answered_bytes = host.limits.answer_bytes_max
         try:
@@ -49,7 +50,7 @@ class Intake:
             answered_bytes = sum([len(reply.body) for reply in replies if reply is not None])
         finally:
             notices = host.notices.call_ends(batch.sender, answered_bytes)
-        return encode_answers(replies, notices)
+        return encode_answers(replies, notices, more=host.notices.left(batch.sender))
 
     async def _take(self, sender: str, items: list[list[Any]]) -> list[Reply | None]:
         """Queue every item and wait until each has its reply (None: it will come as a notice)."""

@@ -8,7 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
 
-from actors.runtime.codec import decode_answers, encode_batch, encode_item
+from actors.runtime.codec import Answers, decode_answers, encode_batch, encode_item
 from actors.runtime.envelope import Envelope, Reply, Status
 from actors.runtime.limits import Limits
 from actors.runtime.ports import HostUnavailable, Transport
@@ -20,11 +20,14 @@ log = logging.getLogger("dray.lane")
 class Pending:
     """A command on its way: kept until it is answered, so that it can be sent again."""
 
-    __slots__ = ("attempts", "envelope", "future", "item", "taken", "watch_id", "watch_until")
+    __slots__ = ("attempts", "envelope", "future", "item", "on_taken", "taken", "watch_id", "watch_until")
 
-    def __init__(self, envelope: Envelope, future: asyncio.Future[Reply] | None) -> None:
+    def __init__(
+        self, envelope: Envelope, future: asyncio.Future[Reply] | None, on_taken: Callable[[], None] | None = None
+    ) -> None:
         self.envelope = envelope
         self.future = future
+        self.on_taken = on_taken
         self.item = b""
         self.attempts = 0
         self.taken = False  # watched: the command itself has been answered, the notice is still to come
@@ -94,8 +97,7 @@ class Lane:
             self._calls += 1
             self._begin(self._call(self._next_batch()))
         if self._watched and not self._lingering and not self._calls:
-            self._lingering = True
-            self._begin(self._linger())
+            self._come_for_notices()
 
     def _worth_a_call(self) -> bool:
         """One call at once; another beside it when it carries as much as is under way. A call costs each side a tenth
@@ -145,12 +147,14 @@ class Lane:
                 self._watch(pending)
             else:
                 self._settle(pending, early if reply is None else reply)
-        self._noticed(answers.notices)
+        self._noticed(answers)
         self._pump_soon()
 
     def _watch(self, pending: Pending) -> None:
         """The command has done its work, durably; from now on its asker only waits for the actor to get somewhere."""
         pending.taken = True
+        if pending.on_taken is not None:
+            pending.on_taken()
         self._watched[pending.watch_id] = pending
         if pending in self._waiting:
             self._waiting[pending] = pending.watch_until
@@ -160,8 +164,13 @@ class Lane:
         if self._watched.get(pending.watch_id) is pending:
             del self._watched[pending.watch_id]
 
+    def _come_for_notices(self) -> None:
+        self._lingering = True
+        self._begin(self._linger())
+
     async def _linger(self) -> None:
-        """Hold a call open on which the host can send notices while there is no other traffic."""
+        """Hold a call open on which the host can send notices while there is no other traffic, or those for which the
+        other calls' answers have no room."""
         try:
             data = await self._transport.deliver(self.host, encode_batch(self._sender, True, []))
         except HostUnavailable:
@@ -169,16 +178,18 @@ class Lane:
             return
         finally:
             self._lingering = False
-        self._noticed(decode_answers(data).notices)
+        self._noticed(decode_answers(data))
         self._pump_soon()
 
-    def _noticed(self, notices: list[tuple[int, Reply]]) -> None:
-        for watch_id, reply in notices:
+    def _noticed(self, answers: Answers) -> None:
+        for watch_id, reply in answers.notices:
             pending = self._watched.pop(watch_id, None)
             if pending is not None:
                 self._settle(pending, reply)
             elif watch_id in self._asked:
                 self._early[watch_id] = reply
+        if answers.more and not self._lingering:
+            self._come_for_notices()
 
     def _settle(self, pending: Pending, reply: Reply | None) -> None:
         self._waiting.pop(pending, None)

@@ -94,6 +94,11 @@ class Notices:
             self._wake(sender)
         return carried
 
+    def left(self, sender: str) -> bool:
+        """True if there are notices for this sender that have had no room: it shall come for them at once, or a host
+        whose calls are always under way would tell no more than these have room for."""
+        return bool(self._ready.get(sender))
+
     def _carried(self, sender: str, room_bytes: int) -> list[tuple[int, Reply]]:
         """The ready notices that there is room for; the last may exceed it, so that the largest has its turn, too."""
         self._unclaimed.discard(sender)

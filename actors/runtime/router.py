@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 
 from actors.runtime.envelope import Envelope, Overloaded, Read, Reply, Status, Unanswered
 from actors.runtime.lane import Lane, Pending
@@ -104,6 +104,7 @@ class Router:
         watch: float | None = None,
         timeout_s: float | None = None,
         expected_version: int = 0,
+        taken: Callable[[], None] | None = None,
     ) -> Reply:
         """Send a command and wait for its answer.
 
@@ -111,6 +112,7 @@ class Router:
 
         watch: seconds to wait until the actor has got somewhere (`ActorKind.awaited`); then, or when they have passed,
                the reply carries its view.
+        taken: called, if there is such a wait, once the command has done its work durably; perhaps more than once.
 
         Raises Overloaded if a queue on the way is full (nothing was accepted), and Unanswered if no answer came in
         time (unknown: the same command may be sent again).
@@ -125,6 +127,7 @@ class Router:
             watch=watch,
             timeout_s=timeout_s,
             expected_version=expected_version,
+            taken=taken,
         )
         if watch is not None and reply.status is Status.OK and reply.body == b"null":
             return await self.read(to)
@@ -142,6 +145,7 @@ class Router:
         watch: float | None = None,
         timeout_s: float | None = None,
         expected_version: int = 0,
+        taken: Callable[[], None] | None = None,
     ) -> asyncio.Future[Reply]:
         """As `ask`, but the command is on its way when this returns, so that one task can ask for many things; and the
         future brings the reply as it is, BUSY and EXPIRED included."""
@@ -159,7 +163,7 @@ class Router:
             watch=watch is not None,
             expected_version=expected_version,
         )
-        pending = Pending(envelope, future)
+        pending = Pending(envelope, future, taken)
         if watch is not None:
             pending.watch_until = now + int(watch * 1000)
         self._route(pending)

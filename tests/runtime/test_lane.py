@@ -113,3 +113,42 @@ async def test_what_comes_at_once_leaves_at_once_and_a_second_call_carries_as_mu
     assert await answer(2, 7) == 4, "nothing waits beside an idle host"
     assert await answer(3, 1) == 4
     assert len(came_back) == 14 and lane.queued() == 0
+
+
+async def test_a_host_that_has_more_to_tell_than_its_answer_has_room_for_is_called_at_once() -> None:
+    """Under load calls are always under way, and none of them would linger: who waits would be told as slowly as those
+    answers have room for."""
+    transport, came_back = HandOperated(), list[tuple[Pending, Reply | None]]()
+    lane = Lane("host", transport, "router", LIMITS, lambda pending, reply: came_back.append((pending, reply)))
+    watchers = [asked(name, watch=True) for name in "ab"]
+    for watcher in watchers:
+        lane.put(watcher)
+    await asyncio.sleep(0.001)
+    lane.put(asked("c", watch=False))
+    lane.put(asked("d", watch=False))
+    await asyncio.sleep(0.001)
+    first, second = transport.calls
+    told = [(watcher.watch_id, Reply(Status.OK, b"{}", 6)) for watcher in watchers]
+    first.set_result(encode_answers([None, None], told[:1], more=True))
+    await asyncio.sleep(0.001)
+    assert not second.done(), "a call is under way"
+    assert len(transport.calls) == 3
+    transport.calls[2].set_result(encode_answers([], told[1:]))
+    await asyncio.sleep(0.001)
+    assert [pending for pending, _ in came_back] == watchers
+    assert len(transport.calls) == 3, "nobody is watched any more"
+
+
+async def test_it_is_told_once_that_a_watched_command_has_been_taken_and_not_before() -> None:
+    transport, taken = HandOperated(), list[str]()
+    lane = Lane("host", transport, "router", LIMITS, lambda _pending, _reply: None)
+    watcher = asked("a", watch=True)
+    watcher.on_taken = lambda: taken.append("a")
+    lane.put(watcher)
+    await asyncio.sleep(0.001)
+    assert taken == []
+    transport.calls[0].set_result(encode_answers([None], []))
+    await asyncio.sleep(0.001)
+    assert taken == ["a"]
+    for task in lane.tasks:
+        task.cancel()

@@ -29,7 +29,12 @@ def test_an_answer_carries_no_more_than_it_has_room_for_and_the_next_ones_the_re
     told(notices, 7, 300)
     assert numbers(notices.call_ends("gateway", answered_bytes=500)) == [0, 1]
     assert numbers(notices.call_ends("gateway", answered_bytes=2_000)) == []
+    assert notices.left("gateway")
     assert numbers(notices.call_ends("gateway")) == [2, 3, 4, 5]
+    assert notices.left("gateway")
+    notices.call_begins("gateway")
+    assert numbers(notices.call_ends("gateway")) == [6]
+    assert not notices.left("gateway")
 
 
 async def test_what_had_no_room_wakes_the_call_that_waits_for_notices_alone() -> None:
