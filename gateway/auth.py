@@ -7,6 +7,7 @@ second later. A key that is not known is refused only after the actor itself was
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from typing import NamedTuple
 
 import orjson
 
-from actors.runtime.envelope import Status
+from actors.runtime.envelope import Overloaded, Status, Unanswered
 from gateway.problems import Problem
 from gateway.services import Asks
 from models.keyring import KEYRING
@@ -72,8 +73,11 @@ class Keys:
 
     def known(self, authorization: bytes) -> Principal | None:
         """Whose key this is, if that is known for sure at this moment; None says to use `principal`."""
-        if self._clock() - self._read_at > self._age_s_max:
+        age_s = self._clock() - self._read_at
+        if age_s > self._age_s_max:
             return None
+        if age_s * 2 > self._age_s_max and self._reading is None:
+            self._reading = asyncio.get_running_loop().create_task(self._read_ahead())
         return self._by_header.get(authorization)
 
     async def principal(self, authorization: bytes) -> Principal:
@@ -105,6 +109,12 @@ class Keys:
             if self._reading is None:
                 self._reading = asyncio.get_running_loop().create_task(self._read())
             await asyncio.shield(self._reading)
+
+    async def _read_ahead(self) -> None:
+        """Read while what is known is still good, lest all requests of a busy moment wait for it. Whoever needs it
+        reads it again if this fails, and is told why."""
+        with contextlib.suppress(Problem, Overloaded, Unanswered):
+            await self._read()
 
     async def _read(self) -> None:
         began = self._clock()

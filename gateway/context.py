@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.auth import Keys
+from gateway.backlog import Backlog
 from gateway.cache import ViewCache
 from gateway.catalogue import Catalogue
 from gateway.door import Door
@@ -26,9 +27,14 @@ class Gateway:
         self.views = ViewCache(services.router, limits.cache_age_s_max, limits.cached_views_max)
         self.catalogue = Catalogue(self.views, limits.cached_views_max)
         self.rates = RateLimit(limits.requests_per_second_max, limits.requests_burst_max)
+        backlog = Backlog(
+            wait_s=limits.door_wait_s, few=limits.backlog_orders_min, many=limits.backlog_orders_max,
+            window_s=limits.backlog_window_s, retry_after_s_max=limits.retry_after_s_max,
+        )  # fmt: skip
         self.door = Door(
-            limits.door_shut_s, limits.loop_round_s_max,
-            waiting_max=limits.door_waiting_messages_max, waiting=services.waiting,
+            backlog, shut_s=limits.door_shut_s, round_s_max=limits.loop_round_s_max,
+            waiting_max=limits.door_waiting_messages_max, repeats_max=limits.repeats_remembered_max,
+            waiting=services.waiting,
         )  # fmt: skip
         self.feed = Feed(services.feed, services.sealer, limits)
         self.metrics.streams(lambda: self.feed.followers)

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from actors.runtime.envelope import Overloaded, Unanswered
 from gateway.auth import Principal
+from gateway.door import Admission
 from gateway.parsing import parse
 from gateway.problems import PROBLEM_TYPE, Problem
 from models.sealing import CannotUnseal
@@ -31,8 +32,8 @@ log = logging.getLogger("dray.gateway")
 
 Header = tuple[bytes, bytes]
 JSON = b"application/json"
-RETRY_AFTER_S = 1
 NDJSON = b"application/x-ndjson"
+ACCEPTED = 202
 WHOLE = "dray.whole"
 """The scope's key for the server's own way to send a whole response (`protocol`), where the server has one."""
 
@@ -67,9 +68,9 @@ class Streamed(NamedTuple):
 
 class Call:
     """One request on its way through. `body` is the validated model, `principal` who asks; public endpoints have a
-    nameless one."""
+    nameless one. `admission` is the door's, where the endpoint has one."""
 
-    __slots__ = ("began", "body", "gateway", "headers", "params", "principal", "raw", "receive", "scope")
+    __slots__ = ("admission", "began", "body", "gateway", "headers", "params", "principal", "raw", "receive", "scope")
 
     def __init__(self, gateway: Gateway, scope: Scope, receive: Receive) -> None:
         self.gateway = gateway
@@ -81,6 +82,7 @@ class Call:
         self.principal = NOBODY
         self.raw = b""
         self.body: Any = None
+        self.admission: Admission | None = None
 
     def header(self, name: bytes) -> str:
         """A request header, '' if it was not sent."""
@@ -113,7 +115,7 @@ class Endpoint:
     body_required: False where `{}` is as good as nothing.
     answers: by status, the model of the answer (None: no JSON) and what it means.
     problems: codes it may refuse with, beside those that every endpoint shares.
-    arrivals: True where new work comes in, which a full system refuses before it looks at it.
+    arrivals: True where new orders come in, which a full system refuses before it looks at them (`door`).
     """
 
     method: str
@@ -200,12 +202,20 @@ class Pipeline:
         self._gateway = gateway
         self._endpoint = endpoint
         self._observe = gateway.metrics.observer(endpoint.method, endpoint.path)
+        self._refusals: dict[int, Answer] = {}  # by Retry-After: made once, because there are many when there are some
 
     async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application of this endpoint. Whatever goes wrong becomes a problem."""
         began = time.perf_counter()
+        admission: Admission | None = None
+        if self._endpoint.arrivals:
+            admission = self._gateway.door.admit(scope["headers"])
+            if admission is None:
+                await self._send(scope, send, self._refusal(), began)
+                return
+        call = Call(self._gateway, scope, receive)
+        call.admission = admission
         try:
-            call = Call(self._gateway, scope, receive)
             answer = await self._answer(call)
             if type(answer) is Streamed:
                 await _stream(send, answer)
@@ -217,7 +227,23 @@ class Pipeline:
             if self._endpoint.arrivals and isinstance(error, Overloaded):
                 self._gateway.door.shut()
             answer = as_answer(problem_of(error))
+        finally:
+            if admission is not None:
+                admission.over()
         assert type(answer) is Answer
+        if admission is not None and answer.status == ACCEPTED:
+            self._gateway.door.accepted(call.headers)
+        await self._send(scope, send, answer, began)
+
+    def _refusal(self) -> Answer:
+        """What the door says to those it does not let in."""
+        seconds = self._gateway.door.backlog.retry_after_s
+        answer = self._refusals.get(seconds)
+        if answer is None:
+            answer = self._refusals[seconds] = as_answer(Problem("overloaded", retry_after_s=seconds))
+        return answer
+
+    async def _send(self, scope: Scope, send: Send, answer: Answer, began: float) -> None:
         self._observe(answer.status, time.perf_counter() - began)
         whole = scope.get(WHOLE)
         headers = (*answer.headers, (b"content-type", answer.content_type))
@@ -234,8 +260,6 @@ class Pipeline:
                 raise Problem("rate_limited", retry_after_s=int(wait_s) + 1)
             if call.principal.role not in endpoint.roles:
                 raise Problem("forbidden", f"This needs a key of role {' or '.join(sorted(endpoint.roles))}.")
-        if endpoint.arrivals and not gateway.door.open():
-            raise Problem("overloaded", retry_after_s=RETRY_AFTER_S)
         if endpoint.body is not None:
             call.raw = await self._raw_body(call)
             call.body = parse(call.raw, endpoint.body, gateway.limits.nesting_levels_max)

@@ -20,6 +20,12 @@ class GatewayLimits:
     door_shut_s: float = 0.05
     loop_round_s_max: float = 0.5
     door_waiting_messages_max: int = 1_000  # for a call to a host, which takes up to a hundred orders
+    door_wait_s: float = 0.5  # from the door until an order is durable, while there are more than:
+    backlog_orders_min: int = 256
+    backlog_orders_max: int = 2_000
+    backlog_window_s: float = 0.25
+    retry_after_s_max: int = 10
+    repeats_remembered_max: int = 20_000
     # Caches
     cache_age_s_max: float = 1.0
     cached_views_max: int = 50_000

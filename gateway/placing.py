@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 from zlib import crc32
 
@@ -40,9 +41,10 @@ async def place(
     key: str,
     wait_s: float | None,
     began: float,
+    durable: Callable[[], None] | None = None,
 ) -> Placed:
     """Place the order, or find the one that the same key has placed before. Returns once it is durable, or, with
-    `wait_s`, once the saga's first part is over.
+    `wait_s`, once the saga's first part is over. Calls `durable` once the order is.
 
     Raises Problem; Overloaded (nothing was accepted); Unanswered (unknown: the same request with the same key may be
     sent again).
@@ -56,7 +58,10 @@ async def place(
         guard=prepared.guard,
         data_key=prepared.customer.wrapped_key,
         watch=wait_s,
+        taken=durable,
     )
+    if durable is not None:
+        durable()
     return await placed_by(gateway, prepared, reply, wait_s)
 
 

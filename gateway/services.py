@@ -34,6 +34,7 @@ class Asks(Protocol):
         data_key: str = "",
         watch: float | None = None,
         expected_version: int = 0,
+        taken: Callable[[], None] | None = None,
     ) -> Reply:
         """Raises Overloaded (nothing was accepted) and Unanswered (unknown)."""
         ...

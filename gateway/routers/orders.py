@@ -56,7 +56,11 @@ async def place_order(call: Call) -> Answer:
     """
     gateway = call.gateway
     wait_s = prefer_wait_s(call, gateway.limits)
-    placed = await place(gateway, call.principal, call.body, key=key_of(call), wait_s=wait_s, began=call.began)
+    placed = await place(
+        gateway, call.principal, call.body,
+        key=key_of(call), wait_s=wait_s, began=call.began,
+        durable=call.admission.durable if call.admission is not None else None,
+    )  # fmt: skip
     headers: list[Header] = [(b"location", b"/v1/orders/" + placed.order.encode()), etag(placed.reply.version)]
     if placed.replayed:
         headers.append(REPLAYED)

@@ -71,6 +71,29 @@ def ring(*names: str, revoked: bool = False) -> dict[str, Any]:
 ANN = Principal("retailer", "ann", "key_ann")
 
 
+def test_while_requests_come_keys_are_read_before_they_are_too_old_and_nobody_waits() -> None:
+    async def story() -> None:
+        clock, actors = Clock(), Actors(keyring=ring("ann"))
+        keys = Keys(actors, 1.0, clock)
+        await keys.principal(b"Bearer ann")
+        clock.now += 0.6
+        actors.open.clear()
+        for _ in range(3):
+            assert keys.known(b"Bearer ann") == ANN
+            await asyncio.sleep(0)
+        assert actors.reads == 2, "one reading is enough"
+        clock.now += 0.3
+        actors.views["keyring"] = ring("ann", revoked=True)
+        actors.status = Status.EXPIRED
+        actors.open.set()
+        await asyncio.sleep(0.001)
+        assert keys.known(b"Bearer ann") == ANN, "a reading that failed tells nothing"
+        clock.now += 0.2
+        assert keys.known(b"Bearer ann") is None, "what is too old opens nothing"
+
+    asyncio.run(story())
+
+
 def test_keys_are_read_once_a_second() -> None:
     async def story() -> None:
         clock, actors = Clock(), Actors(keyring=ring("ann"))
