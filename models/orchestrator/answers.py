@@ -16,7 +16,7 @@ from models.orchestrator.messages import (
     TaskAnswered,
 )
 from models.orchestrator.outgoing import outgoing
-from models.orchestrator.state import Intent, Saga, backoff, evolve
+from models.orchestrator.state import Intent, Saga, backoff, evolve, steps_done
 from models.orchestrator.tables import DAY_MS, GIVE_UP_AUTHORISING_MS, HOUR_MS, KEY_LIFE_MS, MINUTE_MS, PHASES
 from models.order import commands as order_commands
 from models.order.values import Made
@@ -256,7 +256,7 @@ def _unwanted(saga: Saga, command: StockAnswered) -> Decision:
     """Nobody waits for this reservation. If the order is through with this stock (released or sold), a `Reserve` has
     arrived after the SKU had forgotten the order (a parked one that a person sent again): it is undone."""
     name = f"release:{command.sku}"
-    if name in saga.intents or not saga.done.intersection((name, f"confirm:{command.sku}")):
+    if name in saga.intents or not steps_done(saga).intersection((name, f"confirm:{command.sku}")):
         return NOTHING
     key = f"{name}:1"
     undoing = SagaAdvanced(

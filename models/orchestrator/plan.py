@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from models.decision import Millis
 from models.orchestrator.messages import Params
-from models.orchestrator.state import Intent, Saga
+from models.orchestrator.state import Intent, Saga, steps_done
 from models.orchestrator.tables import COLLECT_EVERY_MS, HOLD_MARGIN_MS
 from models.order.state import PLATFORM, Consignment, Order, PaidOut, Return, withheld
 
@@ -26,7 +26,7 @@ class Plan:
     def __init__(self, saga: Saga) -> None:
         self.saga = saga
         self.under_way = saga.intents
-        self.done = saga.done
+        self.done = steps_done(saga)
         self.intended: dict[str, Params] = {}
         self.dropped: list[str] = []
         self.overtaken: list[str] = []
