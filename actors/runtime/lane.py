@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 
 from actors.runtime.codec import Answers, decode_answers, encode_batch, encode_item
-from actors.runtime.envelope import Envelope, Reply, Status
+from actors.runtime.envelope import Envelope, Read, Reply, Status
 from actors.runtime.limits import Limits
 from actors.runtime.ports import HostUnavailable, Transport
 from models.decision import Millis
@@ -82,7 +82,10 @@ class Lane:
             pending.item = encode_item(pending.envelope, pending.watch_id)
         if pending.future is not None:
             self._waiting[pending] = pending.watch_until if pending.taken else pending.envelope.expires_at
-        self._queue.append(pending)
+        if type(pending.envelope.command) is Read:
+            self._queue.appendleft(pending)  # little to carry, and many commands may wait for what it brings
+        else:
+            self._queue.append(pending)
         self._pump_soon()
 
     def _pump_soon(self) -> None:

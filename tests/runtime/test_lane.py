@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
-from actors.runtime.codec import encode_answers
+from actors.runtime.codec import decode_batch, encode_answers
 from actors.runtime.envelope import Envelope, Read, Reply, Status
 from actors.runtime.lane import Lane, Pending
 from actors.runtime.limits import LIMITS
 from actors.runtime.ports import HostUnavailable
 from models.decision import Address
+from models.sku.messages import ReceiveStock
 
 FAR = 2**60
 
@@ -19,8 +21,10 @@ class HandOperated:
 
     def __init__(self) -> None:
         self.calls: list[asyncio.Future[bytes]] = []
+        self.batches: list[bytes] = []
 
-    async def deliver(self, _host: str, _batch: bytes) -> bytes:
+    async def deliver(self, _host: str, batch: bytes) -> bytes:
+        self.batches.append(batch)
         self.calls.append(asyncio.get_running_loop().create_future())
         return await self.calls[-1]
 
@@ -152,3 +156,18 @@ async def test_it_is_told_once_that_a_watched_command_has_been_taken_and_not_bef
     assert taken == ["a"]
     for task in lane.tasks:
         task.cancel()
+
+
+async def test_a_read_overtakes_commands_that_wait_for_a_call() -> None:
+    """Under load thousands of new orders wait, and some of those still to come need the catalogue that is read here."""
+    limits = replace(LIMITS, router_batch_messages_max=2, router_calls_in_flight_max=1)
+    transport = HandOperated()
+    lane = Lane("host", transport, "router", limits, lambda _pending, _reply: None)
+    for name in ("a", "b", "c"):
+        lane.put(Pending(Envelope(Address("sku", name), ReceiveStock(sku=name, quantity=1), FAR), None))
+    lane.put(asked("read", watch=False))
+    await asyncio.sleep(0.001)
+    transport.calls[0].set_result(encode_answers([Reply(Status.OK)] * 2, []))
+    await asyncio.sleep(0.001)
+    sent = [[item[1] for item in decode_batch(batch).items] for batch in transport.batches]
+    assert sent == [["read", "a"], ["b", "c"]]
