@@ -106,9 +106,9 @@ def _places(connection: Connection, query: OrderQuery, wanted: AllOf, *, partly:
         statement, (at, id_) = _along(query, wanted, _rarest(connection, wanted))
     if at is orders.c.created_at:
         if query.retailer:
-            # Along another index this is to be looked at, not searched by: an expression leaves no index to choose.
+            # Along another index this is to be looked at, not searched by.
             own = not query.emails and not partly
-            retailer = orders.c.retailer if own else orders.c.retailer.concat("")
+            retailer = orders.c.retailer if own else _looked_at(connection, orders.c.retailer)
             statement = statement.where(retailer == query.retailer)
     elif query.retailer or (status and not partly):
         statement = statement.where(_is(query, at, id_, partly=partly))
@@ -192,6 +192,12 @@ def _along(query: OrderQuery, wanted: AllOf, term: str) -> tuple[Select[Any], Co
         at, id_ = tasks.c.created_at, tasks.c.order_id
         return select(at, id_).join(orders, orders.c.id == id_).where(tasks.c.supplier == query.asked), (at, id_)
     return _along_orders(query, wanted, by_status=False)
+
+
+def _looked_at(connection: Connection, column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A column by which nothing is to be searched: for SQLite an expression, which leaves it no index to choose.
+    PostgreSQL chooses by cost, and would take an expression for something that hardly any order has."""
+    return column.concat("") if connection.dialect.name == "sqlite" else column
 
 
 def _is(query: OrderQuery, at: ColumnElement[Any], id_: ColumnElement[Any], *, partly: bool) -> ColumnElement[bool]:
