@@ -27,6 +27,7 @@ from gateway.views import View
 from models.decision import Millis
 from models.identity import NAME, is_order_id, order_of
 from models.order.tables import HEADLINES
+from models.order.view import view
 from models.projection import own_product_term, product_term, stripe_term, supplier_term, word_term
 
 LIMIT_DEFAULT = 20
@@ -160,10 +161,11 @@ async def blocking(ask: Callable[..., T], *arguments: object) -> T:
         raise Problem("unavailable", "The read side is not available at the moment.", retry_after_s=1) from None
 
 
-def view_of(kept: Kept) -> View:
-    """The order as its actor would have shown it when the row was written."""
-    view: View = ORDER.view(decode_snapshot(ORDER, kept.snapshot)[0])
-    return view
+def view_of(kept: Kept, *, brief: bool = False) -> View:
+    """The order as its actor would have shown it when the row was written; see `models.order.view.view` for `brief`."""
+    shown: View | None = view(decode_snapshot(ORDER, kept.snapshot)[0], brief=brief)
+    assert shown is not None, "only placed orders have rows"
+    return shown
 
 
 def limit_of(fields: Mapping[str, str]) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from fractions import Fraction
 
 _ZERO_DECIMALS = "bif clp djf gnf isk jpy kmf krw pyg rwf ugx uyi vnd vuv xaf xof xpf"
@@ -48,7 +47,11 @@ def parse_major(text: str, currency: str) -> int:
 
 def format_major(amount: int, currency: str) -> str:
     """Minor units as people write them: `1250` of `gbp` is `"12.50"`. Raises KeyError for an unknown currency."""
-    return str(Decimal(amount).scaleb(-EXPONENTS[currency])) if EXPONENTS[currency] else str(amount)
+    exponent = EXPONENTS[currency]
+    if not exponent:
+        return str(amount)
+    units, rest = divmod(abs(amount), 10**exponent)
+    return f"{'-' if amount < 0 else ''}{units}.{rest:0{exponent}d}"
 
 
 def basis_points(amount: int, bps: int) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 
 from actors.runtime.envelope import Reply, Status
@@ -58,7 +59,8 @@ ROWS = Parameter(
     {"type": "string", "enum": list(EXPORTS), "default": "orders"},
 )
 EXPORT_PAGE_ORDERS = 200
-EXPORT_CHUNK_ORDERS = 10
+EXPORT_SLICE_S = 0.001
+"""How long an export keeps its gateway from everybody else at a time, or one order's rows if they take longer."""
 
 
 @routes.add(
@@ -109,22 +111,46 @@ async def _export(call: Call, fields: dict[str, str]) -> Streamed:
 async def _lines(
     call: Call, rows: Rows, columns: tuple[str, ...], query: OrderQuery, page: Sequence[Found]
 ) -> AsyncIterator[bytes]:
-    """The whole export, a few orders at a time, so that other requests of this gateway hardly wait."""
+    """The whole export, a slice of time at a time, so that other requests of this gateway hardly wait. While a page is
+    made into rows the database looks for the next one; there are never more than these two."""
     yield header(columns)
     gone = asyncio.ensure_future(disconnected(call))
+    following: asyncio.Future[Sequence[Found]] | None = None
     try:
         while page and not gone.done():
-            for first in range(0, len(page), EXPORT_CHUNK_ORDERS):
-                yield body(rows, columns, [shown(call, one) for one in page[first : first + EXPORT_CHUNK_ORDERS]])
+            following = None
+            if len(page) == query.limit:
+                query = replace(query, after=page[-1].place)
+                following = asyncio.ensure_future(blocking(reader_of(call.gateway).find, query))
+                following.add_done_callback(_seen)
+            views = (shown(call, one, brief=True) for one in page)
+            for first in views:
+                yield body(rows, columns, _for_a_while(first, views))
                 await asyncio.sleep(0)
-            query = replace(query, after=page[-1].place)
-            page = await blocking(reader_of(call.gateway).find, query) if len(page) == query.limit else ()
+            page = await following if following else ()
     finally:
         gone.cancel()
+        if following:
+            following.cancel()
 
 
-def shown(call: Call, found: Found) -> View:
-    """An order of the read side, as the caller may see it: exactly what its actor would answer."""
+def _for_a_while(first: View, more: Iterator[View]) -> Iterator[View]:
+    """This one, and as many more as there is time for."""
+    until = time.perf_counter() + EXPORT_SLICE_S
+    yield first
+    while time.perf_counter() < until and (one := next(more, None)) is not None:
+        yield one
+
+
+def _seen(found: asyncio.Future[Sequence[Found]]) -> None:
+    """A page that fails when its client has gone already is nobody's concern."""
+    if not found.cancelled():
+        found.exception()
+
+
+def shown(call: Call, found: Found, *, brief: bool = False) -> View:
+    """An order of the read side, as the caller may see it: exactly what its actor would answer, or it in brief (see
+    `models.order.view.view`)."""
     kept = found.kept
     reply = Reply(Status.OK, b"", kept.version, kept.data_key)
-    return shown_order(call.gateway.sealer, call.principal, view_of(kept), reply)
+    return shown_order(call.gateway.sealer, call.principal, view_of(kept, brief=brief), reply)

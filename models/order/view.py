@@ -33,15 +33,27 @@ from models.order.state import (
 )
 from models.order.tables import CONSIGNMENT, SHOWN, allows
 
+_MINUTE_MS = 60_000
 
-@lru_cache(maxsize=4096)
+
 def rfc3339(at: Millis) -> str:
     """Milliseconds since the epoch as `2026-11-22T21:00:00.000Z`."""
-    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    minute, ms = divmod(at, _MINUTE_MS)
+    seconds, ms = divmod(ms, 1000)
+    return f"{_minute(minute)}:{seconds:02d}.{ms:03d}Z"
 
 
-def view(order: Order) -> dict[str, Any] | None:
-    """The whole order, or None if it was never placed."""
+@lru_cache(maxsize=4096)
+def _minute(number: int) -> str:
+    """Most of what happens to an order happens within minutes, so that it takes one look at the calendar."""
+    return datetime.fromtimestamp(number * 60, UTC).isoformat(timespec="minutes")[:-6]
+
+
+def view(order: Order, *, brief: bool = False) -> dict[str, Any] | None:
+    """The whole order, or None if it was never placed.
+
+    brief: with an empty timeline and no allowed actions, which are two fifths of what it all costs.
+    """
     if not order.id:
         return None
     payment = order.payment
@@ -81,9 +93,9 @@ def view(order: Order) -> dict[str, Any] | None:
         "allow_partial": order.allow_partial,
         "timeline": [
             {"at": rfc3339(at), "event": event, "actor": actor, "detail": detail}
-            for at, event, actor, detail in order.timeline
+            for at, event, actor, detail in (() if brief else order.timeline)
         ],
-        "allowed_actions": allowed_actions(order),
+        "allowed_actions": [] if brief else allowed_actions(order),
         "cancel_reason": order.cancel_reason or None,
         "attention": _attention(order),
         "created_at": rfc3339(order.created_at),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.runtime.reading import Found, OrderQuery, ReadModelUnavailable
 from gateway.exports import FORMULA, body, header
 from gateway.routers import order_lists
 from tests.gateway.read_side import ReadSide, with_read_side
@@ -60,7 +63,7 @@ def test_suppliers_export_what_they_are_shown() -> None:
 
 def test_an_export_goes_through_all_pages_and_keeps_to_the_filters(monkeypatch: Any) -> None:
     monkeypatch.setattr(order_lists, "EXPORT_PAGE_ORDERS", 2)
-    monkeypatch.setattr(order_lists, "EXPORT_CHUNK_ORDERS", 1)
+    monkeypatch.setattr(order_lists, "EXPORT_SLICE_S", 0)
 
     async def story(shop: Shop, side: ReadSide) -> None:
         placed = [await shop.placed(order_of((product, 1))) for product in ("mug", "hat", "mug", "mug", "mug")]
@@ -72,6 +75,30 @@ def test_an_export_goes_through_all_pages_and_keeps_to_the_filters(monkeypatch: 
         page = await ok(shop.acme.get("/v1/orders?product=mug&limit=3"))
         rest = await exported(shop.acme, f"product=mug&cursor={page['next_cursor']}")
         assert [row["order"] for row in rest] == mugs[3:]
+
+    with_read_side(story)
+
+
+def test_a_page_that_cannot_be_read_breaks_the_export_off(monkeypatch: Any) -> None:
+    """Whoever gets an answer that ends in good order has all there is."""
+    monkeypatch.setattr(order_lists, "EXPORT_PAGE_ORDERS", 2)
+
+    async def story(shop: Shop, side: ReadSide) -> None:
+        for product in ("mug", "hat", "mug"):
+            await shop.placed(order_of((product, 1)))
+        await side.follow()
+        find, asked = side.orders.find, []
+
+        def once(query: OrderQuery) -> Sequence[Found]:
+            asked.append(query)
+            if len(asked) > 1:
+                raise ReadModelUnavailable("gone")
+            return find(query)
+
+        monkeypatch.setattr(side.orders, "find", once)
+        with pytest.raises(AssertionError):  # a second beginning of the answer, on which a server closes the connection
+            await exported(shop.acme)
+        assert len(asked) == 2
 
     with_read_side(story)
 
