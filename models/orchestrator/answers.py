@@ -278,10 +278,16 @@ def _unwanted(saga: Saga, command: StockAnswered) -> Decision:
 def _stock_settled(saga: Saga, command: StockAnswered, intent: Intent) -> Accepted:
     if intent.step == "reserve":
         if command.status == "refused":
-            return _settle(saga, intent, order_commands.RecordShortage(sku=command.sku))
+            return _refused_stock(saga, intent)
         if not _others(saga, intent):
             return _settle(saga, intent, order_commands.RecordReservation())
     return _noted(saga, intent)
+
+
+def _refused_stock(saga: Saga, intent: Intent) -> Accepted:
+    """Of what was refused there is nothing to give back, and the SKU's row keeps refusing it: it counts as released."""
+    notes = (IntentSettled(key=intent.key), IntentSettled(key=f"release:{intent.object}:1"))
+    return Accepted(notes=notes, joint=told(saga, order_commands.RecordShortage(sku=intent.object)))
 
 
 def _noted(saga: Saga, intent: Intent) -> Accepted:

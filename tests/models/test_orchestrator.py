@@ -98,6 +98,9 @@ def test_a_shortage_releases_what_was_reserved_and_voids_the_hold() -> None:
     assert world.order.payment.status == "voided"
     assert world.state(Address("sku", "n1")).available == 10
     assert world.bank.hold == 0
+    intended = {key for event in saga_events(world, SagaAdvanced) for key in event.intended}
+    assert "release:n1:1" in intended
+    assert "release:s1:1" not in intended, "what was refused has nothing to release"
 
 
 @pytest.mark.parametrize(
