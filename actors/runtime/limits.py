@@ -63,7 +63,7 @@ class Limits:
     rollups_patience_s: float = 60.0  # behind by so much they take twice the least share, by twice as much three times
     # The router
     router_calls_in_flight_max: int = 2  # per destination
-    router_batch_bytes_max: int = 90_000  # below Ray's 100 KiB inline limit
+    router_batch_bytes_max: int = 90_000  # below the 100 KiB that Ray sends inline unless told otherwise
     router_batch_messages_max: int = 1_000
     router_queue_messages_max: int = 20_000  # per destination
     router_retry_s: float = 0.02
