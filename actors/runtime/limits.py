@@ -47,6 +47,7 @@ class Limits:
     projector_poll_s: float = 0.25  # the longer, the more of an order's events become one row
     projector_busy_poll_s: float = 0.4  # once a round has had so many orders:
     projector_busy_orders_min: int = 50
+    projector_wait_rounds_max: int = 2  # then, for an order that has begun and goes on
     projector_retry_s: float = 0.5
     projector_report_ms: int = 1_000
     projector_entries_max: int = 256  # per shard and read

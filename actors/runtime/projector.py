@@ -5,8 +5,9 @@ nothing. A row carries its order's version, and an entry that does not continue 
 older is skipped, and where something is missing the order is read whole from the journal. So the projector mends what
 it finds. The feed is only ever added to: what it has had of an order is known by the order's version as well.
 
-When it is busy, an order that begins waits for one round, since most of what happens to it happens at once: so it is
-written once, not twice. Its entries stay in the stream, beyond the offset, until it is.
+When it is busy, an order that begins waits for a round, and for another if more has happened to it meanwhile: most of
+what happens to it happens at once, so it is written once, not twice or three times. Its entries stay in the stream,
+beyond the offset, until it is.
 """
 
 from __future__ import annotations
@@ -45,10 +46,21 @@ UNCLEAR = -1
 
 
 class _Waiting(NamedTuple):
-    """An order that is not written yet: the sequence of its first entry, and what has been read of it."""
+    """An order that is not written yet, and what has been read of it.
+
+    since:  the sequence of its first entry. after: what had happened by then is in the rows or waits, too.
+    rounds: for how many it has waited. seen: how many of its runs there were in the round before.
+    """
 
     since: int
+    after: Millis
     runs: list[Run]
+    rounds: int = 0
+    seen: int = 0
+
+    def moves(self, rounds_max: int) -> bool:
+        """Whether to wait for what else happens to it."""
+        return self.runs[0][0] == 0 and self.rounds < rounds_max and len(self.runs) > self.seen
 
 
 class _Followed(NamedTuple):
@@ -81,7 +93,7 @@ class Projector:
         self._pages: dict[tuple[int, int], list[list[Address]]] = {}  # (shard, generation) -> what is still to be read
         self._ahead: dict[int, int] = {}  # up to which sequence orders may have been read whole before they are met
         self._told_at: Millis = 0
-        self._read_at: Millis = 0  # when the round before began to read
+        self._read_at: Millis = 0  # when the round before began to read: all that had happened then is known
         self._busy = False
 
     async def run(self) -> None:
@@ -149,8 +161,8 @@ class Projector:
         full = {shard for shard, found in entries.items() if len(found) >= self._limits.projector_entries_max}
         if reporting:
             drained = [shard for shard in self._positions if shard not in full]
-            # What waits has been read in this round: what had happened before the one before is all there.
-            await asyncio.to_thread(self._report, drained, self._read_at if self._waiting else began)
+            waiting = [one.after for own in self._waiting.values() for one in own.values()]
+            await asyncio.to_thread(self._report, drained, min(waiting, default=began))
             self._told_at = began
         self._read_at = began
         return bool(full)
@@ -187,7 +199,7 @@ class Projector:
     # --- following ----------------------------------------------------------------------------------------------------
 
     def _followed(self, entries: Mapping[int, Sequence[StreamEntry]]) -> list[_Followed]:
-        """What has been read now, and what has waited, is written; but when it is busy, what begins waits."""
+        """What has been read now, and what has waited, is written; but when it is busy, what has just begun waits."""
         waited, self._waiting = self._waiting, {}
         orders = {shard: dict(waited.get(shard, {})) for shard in {**waited, **entries}}
         for shard, found in entries.items():
@@ -198,8 +210,12 @@ class Projector:
         for shard, own in orders.items():
             through = self._read[shard]
             if self._busy:
-                earlier = waited.get(shard, {})
-                begun = {id_: one for id_, one in own.items() if one.runs[0][0] == 0 and id_ not in earlier}
+                most = self._limits.projector_wait_rounds_max
+                begun = {
+                    id_: one._replace(rounds=one.rounds + 1, seen=len(one.runs))
+                    for id_, one in own.items()
+                    if one.moves(most)
+                }
                 if begun:
                     self._waiting[shard] = begun
                     through = min(one.since for one in begun.values()) - 1
@@ -215,7 +231,7 @@ class Projector:
                 if kind_ == kind:
                     one = orders.get(id_)
                     if one is None:
-                        one = orders[id_] = _Waiting(sequence, [])
+                        one = orders[id_] = _Waiting(sequence, self._read_at, [])
                     one.runs.append((before, events))
 
     async def _learn(self, followed: Sequence[_Followed]) -> None:
