@@ -11,9 +11,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, LiteralString, NamedTuple
-
-import psycopg
+from typing import NamedTuple
 
 
 class NotInstalled(Exception):
@@ -52,22 +50,6 @@ def postgresql(*settings: str) -> Iterator[Server]:
             yield Server(f"postgresql://dray@/{{}}?host={directory}", directory)
         finally:
             run(programs / "pg_ctl", "-D", data, "-m", "immediate", "stop")
-
-
-def holds_tables(url: str) -> bool:
-    """Is there anything in this database? Raises psycopg.Error where it cannot be reached."""
-    return bool(_asked(url, "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()"))
-
-
-def size_bytes(url: str) -> int:
-    """What this database takes on disk, its indexes and all, but not the server's log of writes."""
-    return int(_asked(url, "SELECT pg_database_size(current_database())"))
-
-
-def _asked(url: str, question: LiteralString) -> Any:
-    with psycopg.connect(url) as connection:
-        (answer,) = connection.execute(question).fetchone() or (None,)
-        return answer
 
 
 def _programs() -> Path:

@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 
-import psycopg
-
+from actors.adapters.sqlalchemy_database import is_empty, size_bytes
+from actors.runtime.reading import ReadModelUnavailable
 from scripts.bench.histories import SHARDS, Histories
 from scripts.bench.loading import CHUNK_ORDERS, Loader
 from scripts.bench.measuring import show
-from scripts.bench.postgresql import NotInstalled, holds_tables, postgresql, size_bytes
+from scripts.bench.postgresql import NotInstalled, postgresql
 from scripts.bench.reading_gateway import Serving, gateway
 from scripts.bench.reading_queries import OPS, Request, queries
 from scripts.client import Unreachable
@@ -99,8 +99,8 @@ def _given(orders: int, url: str) -> list[Row]:
         assert not path.exists(), f"{path} is there already: the benchmark fills an empty database"
         return measure("sqlite", url, orders, lambda: sum(x.stat().st_size for x in path.parent.glob(f"{path.name}*")))
     try:
-        assert not holds_tables(url), "there are tables in this database: the benchmark fills an empty one"
-    except psycopg.Error as error:
+        assert is_empty(url), "there are tables in this database: the benchmark fills an empty one"
+    except ReadModelUnavailable as error:
         raise Unreachable(f"the database cannot be used: {error}") from error
     return measure("postgresql", url, orders, lambda: size_bytes(url))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from actors.adapters.sqlalchemy_database import size_bytes
 from actors.adapters.sqlalchemy_projection import SqlReadModel
 from actors.order import KIND as ORDER
 from actors.runtime.codec import replay
@@ -18,7 +19,6 @@ from models.order.state import headline
 from scripts.bench import read_side
 from scripts.bench.histories import SHARDS, Histories
 from scripts.bench.loading import Loader
-from scripts.bench.postgresql import size_bytes
 from scripts.bench.reading_gateway import gateway
 from scripts.bench.reading_queries import OPS, queries
 from scripts.client import Unreachable
