@@ -7,6 +7,8 @@ task. `feed` has a row per order and round of the projector, and is history: not
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -32,6 +34,7 @@ from actors.runtime.reading import ReadModelUnavailable
 
 CONNECTIONS_MAX = 4
 BUSY_TIMEOUT_S = 10.0
+LOCKED_PAUSE_S = 0.01
 CHECKPOINT_PAGES = 16_000  # 64 MB: pages that many commits change are copied into the database once for all of them
 
 metadata = MetaData()
@@ -220,12 +223,13 @@ def connect(url: str, *, reading: bool = False) -> Engine:
             connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
         )  # fmt: skip
         # FULL: the stream is trimmed behind what is stored, so what is stored has to survive a power cut.
-        pragmas = ["journal_mode = WAL", "synchronous = FULL", "cache_size = -32768"]
+        pragmas = ["synchronous = FULL", "cache_size = -32768"]
         pragmas += [f"wal_autocheckpoint = {CHECKPOINT_PAGES}"]
         pragmas += ["query_only = ON"] if reading else []
 
         @event.listens_for(engine, "connect")
         def _connected(connection: Any, _record: Any) -> None:
+            _log_ahead(connection)
             for pragma in pragmas:
                 connection.execute(f"PRAGMA {pragma}")
 
@@ -238,6 +242,21 @@ def connect(url: str, *, reading: bool = False) -> Engine:
         f"postgresql+psycopg://{rest}", pool_size=CONNECTIONS_MAX, max_overflow=0, pool_pre_ping=True,
         connect_args={"options": options, "connect_timeout": int(BUSY_TIMEOUT_S)},
     )  # fmt: skip
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Have a write-ahead log. SQLite itself does not wait here: where several processes begin at once with a file that
+    has none yet, all but one of them are told that it is locked. Raises sqlite3.OperationalError if it stays so."""
+    give_up = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+            time.sleep(LOCKED_PAUSE_S)
+        else:
+            return
 
 
 @contextmanager
