@@ -108,17 +108,19 @@ class ViewCache:
         current: list[Address] = []
         try:
             replies = await self._router.read_many(addresses)
-            views = {address: self._view(address, reply) for address, reply in zip(addresses, replies, strict=True)}
+            seen = {
+                address: Seen(self._view(address, reply), began, reply.body)
+                for address, reply in zip(addresses, replies, strict=True)
+            }
         finally:
             for address in addresses:
                 reading = self._reading.get(address)
                 if reading is not None and reading.views is asyncio.current_task():
                     del self._reading[address]
                     current.append(address)
-        bodies = dict(zip(addresses, [reply.body for reply in replies], strict=True))
         for address in current:  # not what was forgotten, or read anew, while we read
-            self._remember(address, Seen(views[address], began, bodies[address]))
-        return views
+            self._remember(address, seen[address])
+        return {address: one.view for address, one in seen.items()}
 
     def _view(self, address: Address, reply: Reply) -> dict[str, Any] | None:
         """The view that a read brought: the one that is remembered, if it has not changed. Raises Problem."""
