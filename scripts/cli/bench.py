@@ -54,7 +54,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("name", nargs="?", choices=NAMES, metavar="NAME", help="which one; all if left out")
     add("--orders", type=int, metavar="N", help="how many orders (or requests, or effects)")
     add("--seconds", type=int, metavar="S", help="how long, for open_loop, crash and overload")
-    add("--database", metavar="URL", help="for read_side: fill and measure this one, which is empty: postgresql://...")
+    add(
+        "--database", metavar="URL",
+        help="for read_side: fill and measure this one, which is empty: postgresql://... or sqlite:///PATH",
+    )  # fmt: skip
     add("--quick", action="store_true", help="small sizes: whether it works, not how fast")
 
 
