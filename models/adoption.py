@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from models import catalogue
 from models.decision import NOTHING, Accepted, Command, Decision, Event, Rejected
 from models.identity import NAME
 from models.product import AMOUNT_MAX
-from models.record import changed
+from models.record import changed, dataclass
 
 # --- messages --------------------------------------------------------------------------------------------------------
 

@@ -6,13 +6,13 @@ There is one keyring, `KEYRING`. Gateways read its view, which finds a key's own
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from models import catalogue
 from models.decision import NOTHING, Accepted, Address, Command, Decision, Event, Millis, Rejected
 from models.identity import NAME
-from models.record import changed
+from models.record import changed, dataclass
 
 KEYRING = Address("keyring", "keyring")
 KEYS_MAX = 10_000

@@ -5,11 +5,11 @@ One actor, `parking:parking`, holds them all. Poison is rare by nature, so one l
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from models.catalogue import COMMANDS, command, event
 from models.decision import NOTHING, Accepted, Address, Command, Decision, Event, Rejected, Send
-from models.record import changed
+from models.record import changed, dataclass
 
 PARKING = Address("parking", "parking")
 PARKED_MAX = 10_000

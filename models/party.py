@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from models import catalogue
 from models.decision import NOTHING, Accepted, Command, Decision, Event, Rejected
-from models.record import changed
+from models.record import changed, dataclass
 
 NAME_CHARACTERS_MAX = 200
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from models import catalogue
 from models.decision import NOTHING, Accepted, Command, Decision, Event, Rejected
 from models.identity import NAME
-from models.record import changed
+from models.record import changed, dataclass
 
 AMOUNT_MAX = 99_999_999
 """The most that one unit may cost, in minor units: Stripe's own limit for a charge (https://docs.stripe.com/api/

@@ -30,6 +30,7 @@ class RunState:
     url:        of the gateways. ready: orders have been accepted since the start.
     payments, redis, stripe_url, sandbox_data, ledger: where an audit finds the money and the journal.
     database:   where the read side is.
+    compiled:   its processes run compiled code.
     """
 
     supervisor: ProcessName
@@ -46,6 +47,7 @@ class RunState:
     ray_dashboard: str = ""
     ray_directory: str = ""
     shards: int = 0
+    compiled: bool = False
     failure: str = ""
 
     def write(self, settings: Settings) -> None:

@@ -110,6 +110,10 @@ class Settings:
         "auto", "run Ray's dashboard (280 MB), which `ray list actors` needs; auto: if there are dedicated actors",
         _one_of("auto", "yes", "no"), metavar="auto|yes|no",
     )  # fmt: skip
+    compiled: str = _set(
+        "auto", "compile what orders go through (once, about a minute); auto: where there is a C compiler",
+        _one_of("auto", "yes", "no"), metavar="auto|yes|no",
+    )  # fmt: skip
     log_level: str = _set("info", "of all processes", _one_of("debug", "info", "warning", "error"), metavar="LEVEL")
     master_key: str = _set(
         "", "keys that wrap the data keys of personal data; else DIR/master.key", flag=False, secret=True

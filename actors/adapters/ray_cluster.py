@@ -6,12 +6,14 @@ Ray is transport and supervision, never truth: nothing here knows what an actor 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import json
 import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -24,6 +26,10 @@ from actors.runtime.ports import HostUnavailable
 log = logging.getLogger("dray.ray")
 
 NAMESPACE = "dray"
+CODE = Path(__file__).resolve().parents[2]
+"""Where this process has its code from. Ray lets the directory in which it is joined come first on its workers' path:
+so they run the same code, and none of whatever directory the user is in."""
+
 DIRECTOR = "dray:director"
 HOST_PREFIX = "dray:host:"
 START_AGAIN_S = 0.5
@@ -39,9 +45,10 @@ def join(address: str) -> None:
         return
     options: dict[str, Any] = {"_node_ip_address": "127.0.0.1"} if on_loopback() else {}
     try:
-        ray.init(
-            address=address, namespace=NAMESPACE, log_to_driver=False, configure_logging=False, **options
-        )
+        with contextlib.chdir(CODE):
+            ray.init(
+                address=address, namespace=NAMESPACE, log_to_driver=False, configure_logging=False, **options
+            )
     except (RayError, RuntimeError, ValueError) as error:
         raise ConnectionError(f"no Ray cluster at {address}: {error}") from error
 

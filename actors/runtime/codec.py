@@ -18,8 +18,8 @@ from actors.runtime.envelope import Envelope, Read, Reply, Status
 from actors.runtime.kind import ActorKind
 from actors.runtime.ports import Guard
 from models.catalogue import COMMAND_NAMES, COMMANDS, EVENT_NAMES, command, decode_event, event
-from models.decision import Address, Command, Event, Millis
-from models.record import dataclass
+from models.decision import NOTHING, Address, Command, Event, Millis
+from models.record import dataclass, plain
 
 command("actor.read")(Read)
 
@@ -48,19 +48,29 @@ def _prefix(event_type: type) -> bytes:
 
 def encode_event(happened: Event) -> bytes:
     """The stored form of one event. Raises KeyError for an event class without a permanent name."""
-    return _prefix(type(happened)) + orjson.dumps(happened, default=_plain)
+    return _prefix(type(happened)) + to_json(happened)
 
 
-def _plain(value: Any) -> tuple[Any, ...]:
+_OPTIONS = 0 if hasattr(NOTHING, "__dict__") else orjson.OPT_PASSTHROUGH_DATACLASS
+"""orjson reads a dataclass's fields by itself, and lets go of a value before it has written it: right for one that the
+record keeps, wrong for the integers of a compiled record, which are made when they are asked for."""
+
+
+def to_json(value: Any) -> bytes:
+    """Records, and everything that they are made of, as JSON."""
+    return orjson.dumps(value, default=_plain, option=_OPTIONS)
+
+
+def _plain(value: Any) -> Any:
     """orjson takes tuples but no named ones (Address, Remembered): they are stored and travel as arrays."""
     if isinstance(value, tuple):
         return tuple(value)
-    raise TypeError(f"{type(value).__name__} is not JSON")
+    return plain(value)
 
 
 def encode_command(command_: Command) -> bytes:
     """The fields of a command, as `COMMANDS[name].from_json` reads them."""
-    return orjson.dumps(command_, default=_plain)
+    return to_json(command_)
 
 
 @cache
@@ -76,7 +86,7 @@ class Remembered(NamedTuple):
 
 
 def encode_snapshot(state: Any, answered: dict[str, Remembered]) -> bytes:
-    return orjson.dumps({"state": state, "answered": answered}, default=_plain)
+    return to_json({"state": state, "answered": answered})
 
 
 def decode_snapshot(kind: ActorKind, data: bytes) -> tuple[Any, dict[str, Remembered]]:
@@ -123,7 +133,7 @@ def encode_item(envelope: Envelope, watch_id: int = 0) -> bytes:
             envelope.data_key,
             envelope.expected_version,
         ]
-    return orjson.dumps(item, default=_plain)
+    return to_json(item)
 
 
 def encode_batch(sender: str, linger: bool, items: Sequence[bytes]) -> bytes:

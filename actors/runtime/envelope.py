@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from actors.runtime.ports import Guard
 from models.decision import Address, Command, Millis
+from models.record import dataclass
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,12 @@ ARCHIVE_DAMAGED = b'{"code":"archive_damaged"}'
 """Of a FAILED reply: the actor is in the archive, and its record there is not what was written."""
 
 
-@dataclass(frozen=True)
 class Overloaded(Exception):
     """Refused before acceptance: come back after `retry_after_s`."""
 
-    retry_after_s: float
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(retry_after_s)
+        self.retry_after_s = retry_after_s
 
 
 class Unanswered(Exception):

@@ -132,4 +132,4 @@ class Resident:
         self.waiting: deque[Work] = deque()  # arrived while it loads
         self.part: Part | None = None  # the latest part that is not durable yet
         self.pending = False  # an intent is under way
-        self.last_used = 0.0
+        self.last_used: Millis = 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from actors.runtime.cell import OwnedCell
+from actors.runtime.codec import to_json
 from actors.runtime.envelope import Read, Reply, Status
 from actors.runtime.loader import Loader
 from actors.runtime.outbox import Outbox
@@ -111,7 +112,7 @@ class Turning:
             return
         self.turns += 1
         if isinstance(decision, Rejected):
-            self._hold(resident, work, Reply(Status.REJECTED, orjson.dumps(decision)))
+            self._hold(resident, work, Reply(Status.REJECTED, to_json(decision)))
         else:
             self._apply(owned, resident, (work,), turn, now)
             if work.sink is not None:

@@ -7,15 +7,12 @@ below; every one may come twice, late, or about something settled long ago.
 from __future__ import annotations
 
 from dataclasses import field
-from typing import TYPE_CHECKING
 
 from models.catalogue import command, event
 from models.decision import Command, Event, Millis
+from models.order.state import Order
 from models.payments import PaymentAnswer
 from models.record import dataclass
-
-if TYPE_CHECKING:
-    from models.order.state import Order
 
 
 @dataclass(frozen=True)

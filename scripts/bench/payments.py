@@ -11,7 +11,6 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,6 +23,7 @@ from actors.runtime.ports import EffectRunner
 from models.decision import Address, Command, Effect
 from models.identity import order_id
 from models.payments import Authorise, Done, PaymentAnswer
+from models.record import dataclass
 from scripts.bench.measuring import Bar, show
 
 NOW = 1_790_000_000_000

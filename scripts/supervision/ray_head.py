@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,8 +74,11 @@ class RayHead:
         stop_session(self.name, self.directory, within_s)
 
 
-def start(log: Path, token: Path, *, dashboard: bool) -> RayHead:
-    """Start a head that admits whoever has the token, and wait until it can be joined. Raises RayHeadError."""
+def start(log: Path, surroundings: Mapping[str, str], *, dashboard: bool) -> RayHead:
+    """Start a head and wait until it can be joined. Raises RayHeadError.
+
+    surroundings: what it and its workers have in their environment beside ours, with what `environment` says.
+    """
     directory = Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX, dir="/tmp"))  # private, and short enough
     port = free_port()
     command = [
@@ -90,7 +94,7 @@ def start(log: Path, token: Path, *, dashboard: bool) -> RayHead:
         begins = output.tell()
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-            env={**os.environ, **environment(token)}, start_new_session=True,
+            env={**os.environ, **surroundings}, start_new_session=True,
         )  # fmt: skip
     name = ProcessName.of(process.pid, session=True)
     try:

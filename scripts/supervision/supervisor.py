@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import signal
 import socket
 import sys
@@ -21,10 +20,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import FrameType
 
 from scripts import redis_server, run_state
+from scripts.compiling.build import CannotCompile
 from scripts.run_state import RunState
 from scripts.settings import Settings
 from scripts.spec import Spec, spec_of
 from scripts.supervision import leftovers, ray_head
+from scripts.supervision.environment import environment_of, is_compiled
 from scripts.supervision.processes import Child, ProcessName
 from scripts.supervision.ray_head import RayHead, RayHeadError, free_port
 
@@ -87,10 +88,7 @@ class Supervisor:
             self._say("ended what an earlier run had left behind")
         self._reserve_port()
         self._save()
-        if not settings.address:
-            self._environment |= ray_head.environment(settings.ray_token)
-        if settings.payments == "sandbox":
-            self._environment["STRIPE_WEBHOOK_SECRET"] = settings.stripe_webhook_secret or webhook_secret(settings)
+        self._prepare_environment()
         with ThreadPoolExecutor(3) as pool:
             redis = pool.submit(self._start_redis)
             ray = pool.submit(self._start_ray)
@@ -107,6 +105,13 @@ class Supervisor:
         self._state.ready = True
         self._save()
         self._announce(time.monotonic() - began)
+
+    def _prepare_environment(self) -> None:
+        try:
+            self._environment = environment_of(self._settings, self._say, self._check_stopping)
+        except CannotCompile as error:
+            raise CannotStart(str(error)) from error
+        self._state.compiled = is_compiled(self._environment)
 
     def _reserve_port(self) -> None:
         """Keep the port for our gateways, without listening; refuse one that somebody else uses."""
@@ -150,7 +155,7 @@ class Supervisor:
         """Ray gives its own processes thirty seconds, which a very busy machine may not have the first time."""
         settings = self._settings
         try:
-            return ray_head.start(settings.logs / "ray.log", settings.ray_token, dashboard=settings.wants_dashboard)
+            return ray_head.start(settings.logs / "ray.log", self._environment, dashboard=settings.wants_dashboard)
         except RayHeadError as error:
             if tries <= 1 or self._stopping:
                 raise
@@ -245,6 +250,7 @@ class Supervisor:
         else:
             self._say(f"payments  {state.payments} {state.stripe_url}".rstrip())
         self._say(f"ray       {state.ray}" + (f", dashboard {state.ray_dashboard}" if state.ray_dashboard else ""))
+        self._say(f"code      {'compiled' if state.compiled else 'as written'}")
         self._say(f"keys      {self._settings.keys_file}")
         self._say(f"started in {seconds:.1f} s")
         self._say(f"ready {state.url}")
@@ -376,16 +382,6 @@ class Supervisor:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def webhook_secret(settings: Settings) -> str:
-    """What the sandbox signs its webhooks with: made at the first start, and only its owner can read it."""
-    path = settings.data / "sandbox-webhook.secret"
-    if not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(f"whsec_{secrets.token_hex(32)}")
-    return path.read_text()
 
 
 def _answers(url: str) -> bool:

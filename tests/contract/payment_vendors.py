@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from actors.runtime.ports import EffectRunner
@@ -29,7 +28,7 @@ from models.payments import (
     Unknown,
     Void,
 )
-from models.record import changed
+from models.record import changed, dataclass
 
 R = TypeVar("R", Authorise, Capture, Void, Refund, Transfer, Reverse)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,7 +25,8 @@ SHARES = ((250, 1500, 625, 125), (100, 599, 250, 50))
 
 def placed(*lines: m.LineTerms, **fields: Any) -> m.OrderPlaced:
     command = an_order(*(lines or (N1, S1)), **fields)
-    return m.OrderPlaced(**{**command.__dict__, "at": 1})
+    told = {field.name: getattr(command, field.name) for field in dataclasses.fields(command)}
+    return m.OrderPlaced(**(told | {"at": 1}))
 
 
 AUTHORISED = m.PaymentAuthorised(2, "pi_1", 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -226,7 +227,7 @@ def test_what_suppliers_are_not_shown_is_left_out() -> None:
 
 
 def test_an_event_is_shown_with_ids_and_times_written_out() -> None:
-    entry = ("task.dispatched", 1_763_840_000_000, {"consignment": 2, "tracking": Tracking().__dict__}, 5)
+    entry = ("task.dispatched", 1_763_840_000_000, {"consignment": 2, "tracking": asdict(Tracking())}, 5)
     seen = Seen(9, 4, *entry[:3])
     assert shown_event(ORDER_ID, ["north", "south"], seen, role="supplier") == {
         "id": f"evt_{ORDER_ID[4:]}_9",

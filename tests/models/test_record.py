@@ -23,11 +23,6 @@ class Parcel(Base):
     note: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
-class Standard(Base):
-    note: str = ""
-
-
 def test_a_record_takes_its_fields_as_a_dataclass_does() -> None:
     parcel = Parcel(7, weight_g=20)
     assert dataclasses.asdict(parcel) == {"at": 7, "weight_g": 20, "labels": {}, "note": ""}
@@ -43,8 +38,6 @@ def test_a_changed_record_is_another_one() -> None:
     lighter = changed(parcel, weight_g=10)
     assert (parcel.weight_g, lighter.weight_g, lighter.at) == (20, 10, 7)
     assert lighter.labels is parcel.labels, "what has not changed is shared"
-    assert type(changed(Standard(1, "x"), note="y")) is Standard
-    assert changed(Standard(1, "x"), note="y") == Standard(1, "y")
 
 
 def test_a_record_is_read_and_checked_by_pydantic() -> None:
@@ -55,6 +48,6 @@ def test_a_record_is_read_and_checked_by_pydantic() -> None:
 
 
 def test_a_command_is_stamped_in_place() -> None:
-    for command in (Parcel(weight_g=1), Standard()):
-        assert stamped(command, 9) is command
-        assert command.at == 9
+    command = Parcel(weight_g=1)
+    assert stamped(command, 9) is command
+    assert command.at == 9

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from models.decision import Address, Event
-from models.orchestrator.messages import StockAnswered
+from models.orchestrator.messages import Nudge, StockAnswered
 from models.sku import (
     ClaimSku,
     ConfirmReservation,
@@ -250,4 +250,4 @@ def test_every_question_is_answered_and_every_decision_is_in_the_table(status: R
 
 def test_an_unclaimed_sku_has_no_view_and_strange_commands_are_rejected() -> None:
     assert machine.view(machine.INITIAL) is None
-    sku().when(SkuClaimed(1, "a", "b")).then_rejected("unknown_command")  # type: ignore[arg-type]
+    sku().when(Nudge()).then_rejected("unknown_command")

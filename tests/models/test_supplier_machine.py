@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from models.decision import Accepted, Address, Event
-from models.orchestrator.messages import TaskAnswered
+from models.orchestrator.messages import Nudge, TaskAnswered
 from models.order.messages import AcceptConsignment, RejectConsignment
 from models.record import changed
 from models.supplier import (
@@ -244,4 +244,4 @@ def test_every_question_is_answered_and_every_decision_is_in_the_table(
 
 
 def test_strange_commands_are_rejected() -> None:
-    given(machine, AUTO).when(AUTO).then_rejected("unknown_command")  # type: ignore[arg-type]
+    given(machine, AUTO).when(Nudge()).then_rejected("unknown_command")

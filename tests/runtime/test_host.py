@@ -141,6 +141,7 @@ def test_answered_command_ids_are_forgotten_after_a_day_by_actors_that_live_for_
     in_town(story)
 
 
+@pytest.mark.as_written
 def test_a_broken_journal_adapter_does_not_end_the_host() -> None:
     async def story(town: Town) -> None:
         ann = await opened(town, "ann", 5)

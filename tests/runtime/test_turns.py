@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+import pytest
 
 from actors.runtime.envelope import Envelope, Status
 from actors.runtime.kind import ActorKind
@@ -12,6 +14,7 @@ from actors.runtime.limits import LIMITS
 from actors.runtime.resident import NEVER, Resident, Work
 from actors.runtime.turn import take_turn
 from models.decision import Accepted, Address, Command, Decision, Event, Send
+from models.record import dataclass
 from tests.runtime.accounts import body, opened
 from tests.runtime.toys import Break, Deposit, Pay, Town, in_town
 
@@ -95,6 +98,7 @@ def test_a_bug_of_the_runtime_costs_one_actors_works_and_not_those_behind_it() -
     in_town(story)
 
 
+@pytest.mark.as_written
 def test_a_slice_is_followed_by_one_other_however_much_came_in_meanwhile() -> None:
     """Two would each be followed by two under a lasting backlog."""
 

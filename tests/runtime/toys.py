@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from actors.runtime.archive import Archive
@@ -32,7 +32,7 @@ from models.decision import (
     Send,
     Tick,
 )
-from models.record import changed
+from models.record import changed, dataclass
 
 SHARDS = 4
 

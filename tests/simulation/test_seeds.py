@@ -55,6 +55,7 @@ def test_the_command_runs_seeds_in_several_processes(capsys: pytest.CaptureFixtu
     assert "4 seeds" in capsys.readouterr().out
 
 
+@pytest.mark.as_written
 def test_the_command_names_a_failing_seed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     from models.orchestrator import plan
 
