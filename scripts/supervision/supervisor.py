@@ -82,13 +82,13 @@ class Supervisor:
     # --- starting -----------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        began = time.monotonic()
         settings = self._settings
         if leftovers.stop_all(settings, run_state.read(settings)):
             self._say("ended what an earlier run had left behind")
         self._reserve_port()
         self._save()
         self._prepare_environment()
+        began = time.monotonic()
         with ThreadPoolExecutor(3) as pool:
             redis = pool.submit(self._start_redis)
             ray = pool.submit(self._start_ray)
