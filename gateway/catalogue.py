@@ -87,24 +87,25 @@ class Catalogue:
         """The terms of `lines` without reading anything, None where something has to be read. Raises Problem
         (`amount_too_large`)."""
         offers = self._remembered(retailer, currency, lines)
-        if any(line.product not in offers for line in lines):
-            return None
-        return _terms([offers[line.product] for line in lines], lines)
+        found = [offers[line.product] for line in lines if line.product in offers]
+        return _terms(found, lines) if len(found) == len(lines) else None
 
     def _remembered(self, retailer: str, currency: str, lines: Sequence[LineRequest]) -> dict[str, Offered]:
         """What is remembered, by product."""
         if self._forgotten != self._views.forgotten:
             self._forgotten = self._views.forgotten
             self._offered.clear()
-        oldest, middle = self._views.oldest, self._views.middle
-        aging = (oldest + middle) / 2
+        oldest = self._views.oldest
+        aging = oldest + self._views.age_s_max / 4
+        remembered = self._offered
         known: dict[str, Offered] = {}
         for line in lines:
-            offered = self._offered.get((retailer, line.product))
+            product = line.product
+            offered = remembered.get((retailer, product))
             if offered is not None and offered.at >= oldest and offered.currency == currency:
-                known[line.product] = offered
+                known[product] = offered
                 if offered.at < aging:
-                    self._aging.add((retailer, currency, line.product))
+                    self._aging.add((retailer, currency, product))
         if self._aging and (self._refreshing is None or self._refreshing.done()):
             self._refreshing = asyncio.get_running_loop().create_task(self._refresh())
         return known

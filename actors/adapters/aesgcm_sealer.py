@@ -9,7 +9,8 @@ at 2,000 orders a second. A process wraps under a key derived from the master ke
 from __future__ import annotations
 
 import os
-from base64 import b64decode, b64encode, urlsafe_b64encode
+from base64 import b64decode, b64encode
+from binascii import b2a_base64
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b, sha256
@@ -26,6 +27,7 @@ WRAPS_PER_SALT_MAX = 100_000
 WRAPPING_KEYS_MAX = 256
 SHA256_BLOCK_BYTES = 64
 _NONCE_BYTES = 12
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _SALT_BYTES = 12
 _WRAP_PURPOSE = b"dray/wrap/1"
 _DIGEST_PURPOSE = b"dray/digest/1/"
@@ -78,7 +80,7 @@ class AesGcmSealer:
         inner, outer = inner.copy(), outer.copy()
         inner.update(text.encode())
         outer.update(inner.digest())
-        return urlsafe_b64encode(outer.digest()[:24]).decode()
+        return b2a_base64(outer.digest()[:24], newline=False).translate(_URL_SAFE).decode()
 
     def _purpose_hashes_anew(self, purpose: str) -> tuple[Any, Any]:
         """HMAC's two hashes (RFC 2104) with the purpose's key in them already: the halves that every digest shares."""
