@@ -26,6 +26,9 @@ Views = dict[Address, dict[str, Any] | None]
 Wanted = tuple[str, str, str]
 """What a line asks for: retailer, currency, product."""
 
+LINES_KEPT_MAX = 32
+"""Of one product: quantities and prices."""
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -40,6 +43,7 @@ class Offered(NamedTuple):
     """What one product comes to for one retailer, worked out from `views`, of which the oldest was read at `at`.
 
     line: as an order freezes it, at the price that the adoption or the offer names.
+    lines: the same, by the quantities and prices (None: that one) that were ordered lately.
     """
 
     at: float
@@ -47,6 +51,19 @@ class Offered(NamedTuple):
     accounts: dict[str, str]
     fees_bps: dict[str, int]
     views: Views
+    lines: dict[tuple[int, int | None], LineTerms]
+
+    def ordered(self, line: LineRequest) -> LineTerms:
+        """As this line's order freezes it. A thing is mostly ordered in ones and twos: made once, it serves many."""
+        quantity, unit_amount = wanted = line.quantity, line.unit_amount
+        found = self.lines.get(wanted)
+        if found is None:
+            if len(self.lines) >= LINES_KEPT_MAX:
+                self.lines.clear()
+            if unit_amount is None:
+                unit_amount = self.line.unit_amount
+            found = self.lines[wanted] = changed(self.line, quantity=quantity, unit_amount=unit_amount)
+        return found
 
 
 class Catalogue:
@@ -191,7 +208,7 @@ class Catalogue:
             if address.kind == "supplier" and view["cancellation_policy"]["fee_bps"]:
                 fees[address.id] = view["cancellation_policy"]["fee_bps"]
         own = {address: views[address] for address in (*_sources(retailer, line.product), *parties)}
-        return Offered(self._views.read_at(own), line, accounts, fees, own)
+        return Offered(self._views.read_at(own), line, accounts, fees, own, {})
 
 
 def _sources(retailer: str, product: str) -> tuple[Address, Address]:
@@ -212,9 +229,9 @@ def _terms(offers: Sequence[Offered], lines: Sequence[LineRequest]) -> Terms:
     terms: list[LineTerms] = []
     amount = 0
     for offered, line in zip(offers, lines, strict=True):
-        unit_amount = offered.line.unit_amount if line.unit_amount is None else line.unit_amount
-        terms.append(changed(offered.line, quantity=line.quantity, unit_amount=unit_amount))
-        amount += line.quantity * unit_amount
+        ordered = offered.ordered(line)
+        terms.append(ordered)
+        amount += ordered.quantity * ordered.unit_amount
         accounts |= offered.accounts
         fees |= offered.fees_bps
     if amount > AMOUNT_MAX:
