@@ -6,8 +6,8 @@ import gc
 
 YOUNG_OBJECTS_MAX = 50_000
 GATEWAY_YOUNG_OBJECTS_MAX = 400_000
-"""A gateway's objects are those of its requests under way, some 150 each: with 256 of them their number rises and falls by
-as much as the usual bound again and again, and each time all were walked to find nothing (a twelfth of its time)."""
+"""A gateway's objects are those of its requests under way, some 150 each: with 256 of them their number rises and falls
+by as much as the usual bound again and again, and each time all were walked to find nothing (5 % of its CPU)."""
 
 
 def spare_the_collector(young_objects_max: int = YOUNG_OBJECTS_MAX) -> None:
