@@ -6,17 +6,11 @@ import json
 from typing import Any, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from gateway.problems import FieldError, Problem
 
 ERRORS_SHOWN_MAX = 20
-
-
-class Body(BaseModel):
-    """What every request body has in common: unknown fields are refused, and nothing is coerced."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 B = TypeVar("B", bound=BaseModel)
