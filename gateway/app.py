@@ -59,8 +59,8 @@ class GatewayApp(FastAPI):
         if scope["type"] == "http":
             found = self.served.find(scope["method"], scope["path"])
             if found is not None:
-                scope["path_params"] = found.params
-                await found.target(scope, receive, send)
+                target, scope["path_params"] = found
+                await target(scope, receive, send)
                 return
         await super().__call__(scope, receive, send)
 

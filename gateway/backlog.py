@@ -62,7 +62,7 @@ class Backlog:
             if self._shortest_s > self._wait_s:
                 room = self._answered / (now - self._began) * self._wait_s
             else:
-                room = math.ceil(self.room * self.GROWTH)
+                room = float(math.ceil(self.room * self.GROWTH))
             self.room = int(min(max(room, self._few), self._many))
             # They all come again: the more there are, the later.
             self.retry_after_s = min(max(1, round(self._refused / self._answered)), self._retry_after_s_max)

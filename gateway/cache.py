@@ -44,7 +44,7 @@ class ViewCache:
         self, router: Asks, age_s_max: float, views_max: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._router = router
-        self._age_s_max = age_s_max
+        self.age_s_max = age_s_max
         self._views_max = views_max
         self._seen: dict[Address, Seen] = {}
         self._reading: dict[Address, _Reading] = {}
@@ -86,12 +86,12 @@ class ViewCache:
     @property
     def oldest(self) -> float:
         """What was read before this is not used any more."""
-        return self.clock() - self._age_s_max
+        return self.clock() - self.age_s_max
 
     @property
     def middle(self) -> float:
         """What was read before this has lived for half its time."""
-        return self.clock() - self._age_s_max / 2
+        return self.clock() - self.age_s_max / 2
 
     def _readings(self, missing: Iterable[Address], oldest: float) -> dict[Address, _Reading]:
         """The reads that will bring `missing`: those under way that are recent enough, and one for all the others."""

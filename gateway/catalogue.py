@@ -7,13 +7,13 @@ which SKU, at what price and split.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from actors.runtime.envelope import Overloaded, Unanswered
 from gateway.cache import ViewCache
+from gateway.demand import OFTEN, Demand
 from gateway.problems import FieldError, Problem
 from gateway.schemas.orders import LineRequest
 from models.adoption import adoption_id
@@ -23,6 +23,11 @@ from models.product import AMOUNT_MAX
 from models.record import changed
 
 Views = dict[Address, dict[str, Any] | None]
+Wanted = tuple[str, str, str]
+"""What a line asks for: retailer, currency, product."""
+
+LINES_KEPT_MAX = 32
+"""Of one product: quantities and prices."""
 
 
 @dataclass(frozen=True)
@@ -38,27 +43,40 @@ class Offered(NamedTuple):
     """What one product comes to for one retailer, worked out from `views`, of which the oldest was read at `at`.
 
     line: as an order freezes it, at the price that the adoption or the offer names.
+    lines: the same, by the quantities and prices (None: that one) that were ordered lately.
     """
 
     at: float
-    currency: str
     line: LineTerms
     accounts: dict[str, str]
     fees_bps: dict[str, int]
     views: Views
+    lines: dict[tuple[int, int | None], LineTerms]
+
+    def ordered(self, line: LineRequest) -> LineTerms:
+        """As this line's order freezes it. A thing is mostly ordered in ones and twos: made once, it serves many."""
+        quantity, unit_amount = wanted = line.quantity, line.unit_amount
+        found = self.lines.get(wanted)
+        if found is None:
+            if len(self.lines) >= LINES_KEPT_MAX:
+                self.lines.clear()
+            if unit_amount is None:
+                unit_amount = self.line.unit_amount
+            found = self.lines[wanted] = changed(self.line, quantity=quantity, unit_amount=unit_amount)
+        return found
 
 
 class Catalogue:
     """Resolves lines. What a product came to holds no longer than the views it was worked out from: a line of a known
-    product costs a look-up and a copy. What is ordered again and again is read anew before it is outdated, so that
-    nobody waits for it; where the views have not changed, nothing is worked out anew."""
+    product costs a look-up and a copy. What is ordered again and again (`Demand`) is read anew before it is outdated,
+    all of it at once, so that nobody waits for it; where the views have not changed, nothing is worked out anew."""
 
     def __init__(self, views: ViewCache, offers_max: int) -> None:
         self._views = views
         self._offers_max = offers_max
-        self._offered: dict[tuple[str, str], Offered] = {}  # by retailer and product
+        self._offered: dict[Wanted, Offered] = {}
         self._forgotten = 0
-        self._aging: set[tuple[str, str, str]] = set()  # retailer, currency, product
+        self._demand = Demand[Wanted](2 * views.age_s_max, offers_max)
         self._refreshing: asyncio.Task[None] | None = None
 
     async def resolve(self, retailer: str, currency: str, lines: Sequence[LineRequest], began: float) -> Terms:
@@ -69,7 +87,12 @@ class Catalogue:
         are not known yet; none at all while the cache is warm. What would be refused is read again first (`began`:
         when the request did).
         """
-        offers = self._remembered(retailer, currency, lines)
+        remembered, oldest = self._remembered(), self._views.oldest
+        offers: dict[str, Offered] = {}
+        for line in lines:
+            offered = remembered.get((retailer, currency, line.product))
+            if offered is not None and offered.at >= oldest:
+                offers[line.product] = offered
         missing = list(dict.fromkeys(line.product for line in lines if line.product not in offers))
         if missing:
             try:
@@ -86,52 +109,66 @@ class Catalogue:
     def known(self, retailer: str, currency: str, lines: Sequence[LineRequest]) -> Terms | None:
         """The terms of `lines` without reading anything, None where something has to be read. Raises Problem
         (`amount_too_large`)."""
-        offers = self._remembered(retailer, currency, lines)
-        if any(line.product not in offers for line in lines):
-            return None
-        return _terms([offers[line.product] for line in lines], lines)
+        remembered = self._remembered()
+        oldest = self._views.oldest
+        aging = oldest + self._views.age_s_max / 4
+        offers: list[Offered] = []
+        for line in lines:
+            wanted = (retailer, currency, line.product)
+            offered = remembered.get(wanted)
+            if offered is None:
+                continue
+            self._demand.asked(wanted)
+            if offered.at >= oldest:
+                offers.append(offered)
+                if offered.at < aging:
+                    self._refresh_soon(wanted)
+        return _terms(offers, lines) if len(offers) == len(lines) else None
 
-    def _remembered(self, retailer: str, currency: str, lines: Sequence[LineRequest]) -> dict[str, Offered]:
-        """What is remembered, by product."""
+    def _remembered(self) -> dict[Wanted, Offered]:
+        """What is remembered, outdated or not."""
         if self._forgotten != self._views.forgotten:
             self._forgotten = self._views.forgotten
             self._offered.clear()
-        oldest, middle = self._views.oldest, self._views.middle
-        aging = (oldest + middle) / 2
-        known: dict[str, Offered] = {}
-        for line in lines:
-            offered = self._offered.get((retailer, line.product))
-            if offered is not None and offered.at >= oldest and offered.currency == currency:
-                known[line.product] = offered
-                if offered.at < aging:
-                    self._aging.add((retailer, currency, line.product))
-        if self._aging and (self._refreshing is None or self._refreshing.done()):
+        return self._offered
+
+    def _refresh_soon(self, aging: Wanted) -> None:
+        """What is ordered this late in its life is read anew, and together with it all that is in demand."""
+        self._demand.asked(aging, OFTEN)
+        if self._refreshing is None or self._refreshing.done():
             self._refreshing = asyncio.get_running_loop().create_task(self._refresh())
-        return known
 
     async def _refresh(self) -> None:
         """Read anew what is ordered again and again. What fails is no matter: whoever orders it will be told."""
+        middle = self._views.middle
         aging: dict[tuple[str, str], list[str]] = {}
-        for retailer, currency, product in self._aging:
-            aging.setdefault((retailer, currency), []).append(product)
+        for wanted in self._demand.often(self._views.clock()):
+            offered = self._offered.get(wanted)
+            if offered is None or offered.at < middle:
+                retailer, currency, product = wanted
+                aging.setdefault((retailer, currency), []).append(product)
         for (retailer, currency), products in aging.items():
-            with contextlib.suppress(_Refused, Problem, Overloaded, Unanswered):
-                await self._resolved(retailer, currency, products, self._views.middle)
-        self._aging.clear()  # together with what was ordered meanwhile, which is new by now or will be here again
+            try:
+                await self._resolved(retailer, currency, products, middle)
+            except _Refused as refused:
+                for product in refused.products:
+                    self._demand.forget((retailer, currency, product))
+            except (Problem, Overloaded, Unanswered):
+                pass
 
     async def _resolved(
         self, retailer: str, currency: str, products: Sequence[str], since: float
     ) -> dict[str, Offered]:
         """What these products come to. Raises _Refused."""
         forgotten = self._views.forgotten
-        before = {product: self._offered.get((retailer, product)) for product in products}
+        before = {product: self._offered.get((retailer, currency, product)) for product in products}
         wanted = {Address("retailer", retailer): None}
         for product, offered in before.items():
             wanted |= dict.fromkeys(offered.views if offered else _sources(retailer, product))
         views = await self._views.views(wanted, since)
         offers: dict[str, Offered] = {}
         for product, offered in before.items():
-            if offered is not None and offered.currency == currency and _same(offered.views, views):
+            if offered is not None and _same(offered.views, views):
                 offers[product] = offered._replace(at=self._views.read_at(offered.views))
         anew = [product for product in before if product not in offers]
         if anew:
@@ -139,7 +176,7 @@ class Catalogue:
         if self._views.forgotten == forgotten:
             if len(self._offered) + len(offers) > self._offers_max:
                 self._offered.clear()
-            self._offered.update(((retailer, product), offered) for product, offered in offers.items())
+            self._offered.update(((retailer, currency, product), offered) for product, offered in offers.items())
         return offers
 
     async def _worked_out(
@@ -154,9 +191,9 @@ class Catalogue:
         parties = dict.fromkeys(Address("supplier", line.supplier) for line in found)
         parties |= dict.fromkeys(Address("brand", line.brand) for line in found)
         views = views | await self._views.views(parties, since)
-        return {line.product: self._offer(views, retailer, currency, line) for line in found}
+        return {line.product: self._offer(views, retailer, line) for line in found}
 
-    def _offer(self, views: Views, retailer: str, currency: str, line: LineTerms) -> Offered:
+    def _offer(self, views: Views, retailer: str, line: LineTerms) -> Offered:
         """Add the parties' accounts and the supplier's cancellation fee. A party that nobody has described has
         neither: its share becomes a payable."""
         parties = (Address("retailer", retailer), Address("supplier", line.supplier), Address("brand", line.brand))
@@ -171,7 +208,7 @@ class Catalogue:
             if address.kind == "supplier" and view["cancellation_policy"]["fee_bps"]:
                 fees[address.id] = view["cancellation_policy"]["fee_bps"]
         own = {address: views[address] for address in (*_sources(retailer, line.product), *parties)}
-        return Offered(self._views.read_at(own), currency, line, accounts, fees, own)
+        return Offered(self._views.read_at(own), line, accounts, fees, own, {})
 
 
 def _sources(retailer: str, product: str) -> tuple[Address, Address]:
@@ -192,9 +229,9 @@ def _terms(offers: Sequence[Offered], lines: Sequence[LineRequest]) -> Terms:
     terms: list[LineTerms] = []
     amount = 0
     for offered, line in zip(offers, lines, strict=True):
-        unit_amount = offered.line.unit_amount if line.unit_amount is None else line.unit_amount
-        terms.append(changed(offered.line, quantity=line.quantity, unit_amount=unit_amount))
-        amount += line.quantity * unit_amount
+        ordered = offered.ordered(line)
+        terms.append(ordered)
+        amount += ordered.quantity * ordered.unit_amount
         accounts |= offered.accounts
         fees |= offered.fees_bps
     if amount > AMOUNT_MAX:
@@ -207,11 +244,11 @@ class _Refused(Exception):
 
     def __init__(self, products: dict[str, str]) -> None:
         super().__init__(products)
-        self._products = products
+        self.products = products
 
     def problem(self, lines: Sequence[LineRequest]) -> Problem:
         """It, in terms of the request's lines."""
-        reasons = {index: self._products.get(line.product) for index, line in enumerate(lines)}
+        reasons = {index: self.products.get(line.product) for index, line in enumerate(lines)}
         errors = [FieldError(f"lines.{index}.product", _REASONS[code]) for index, code in reasons.items() if code]
         return Problem(next(code for code in reasons.values() if code), errors=errors[:20])
 

@@ -35,7 +35,7 @@ JSON = b"application/json"
 NDJSON = b"application/x-ndjson"
 ACCEPTED = 202
 WHOLE = "dray.whole"
-"""The scope's key for the server's own way to send a whole response (`protocol`), where the server has one."""
+"""The scope's key for the server's own way with what is at hand (`protocol.ShortWay`), where the server has one."""
 
 
 class Answer(NamedTuple):
@@ -72,13 +72,13 @@ class Call:
 
     __slots__ = ("admission", "began", "body", "gateway", "headers", "params", "principal", "raw", "receive", "scope")
 
-    def __init__(self, gateway: Gateway, scope: Scope, receive: Receive) -> None:
+    def __init__(self, gateway: Gateway, scope: Scope, receive: Receive, began: float) -> None:
         self.gateway = gateway
         self.scope = scope
         self.receive = receive
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.params: dict[str, str] = scope["path_params"]
-        self.began = time.monotonic()
+        self.began = began
         self.principal = NOBODY
         self.raw = b""
         self.body: Any = None
@@ -206,20 +206,22 @@ class Pipeline:
 
     async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application of this endpoint. Whatever goes wrong becomes a problem."""
-        began = time.perf_counter()
+        began = time.monotonic()
         admission: Admission | None = None
         if self._endpoint.arrivals:
             admission = self._gateway.door.admit(scope["headers"])
             if admission is None:
-                await self._send(scope, send, self._refusal(), began)
+                refusal = self._refusal()
+                if not self._sent(scope, refusal, began):
+                    await send_answer(send, refusal)
                 return
-        call = Call(self._gateway, scope, receive)
+        call = Call(self._gateway, scope, receive, began)
         call.admission = admission
         try:
             answer = await self._answer(call)
             if type(answer) is Streamed:
                 await _stream(send, answer)
-                self._observe(answer.status, time.perf_counter() - began)
+                self._observe(answer.status, time.monotonic() - began)
                 return
         except ClientGone:
             return
@@ -233,7 +235,8 @@ class Pipeline:
         assert type(answer) is Answer
         if admission is not None and answer.status == ACCEPTED:
             self._gateway.door.accepted(call.headers)
-        await self._send(scope, send, answer, began)
+        if not self._sent(scope, answer, began):
+            await send_answer(send, answer)
 
     def _refusal(self) -> Answer:
         """What the door says to those it does not let in."""
@@ -243,12 +246,12 @@ class Pipeline:
             answer = self._refusals[seconds] = as_answer(Problem("overloaded", retry_after_s=seconds))
         return answer
 
-    async def _send(self, scope: Scope, send: Send, answer: Answer, began: float) -> None:
-        self._observe(answer.status, time.perf_counter() - began)
+    def _sent(self, scope: Scope, answer: Answer, began: float) -> bool:
+        """Count the answer, and send it by the short way; False if it has to take the usual one."""
+        status, body, headers, content_type = answer
+        self._observe(status, time.monotonic() - began)
         whole = scope.get(WHOLE)
-        headers = (*answer.headers, (b"content-type", answer.content_type))
-        if whole is None or not whole(answer.status, headers, answer.body):
-            await send_answer(send, answer)
+        return whole is not None and whole(status, (*headers, (b"content-type", content_type)), body)
 
     async def _answer(self, call: Call) -> Answer | Streamed:
         endpoint, gateway = self._endpoint, self._gateway
@@ -261,8 +264,8 @@ class Pipeline:
             if call.principal.role not in endpoint.roles:
                 raise Problem("forbidden", f"This needs a key of role {' or '.join(sorted(endpoint.roles))}.")
         if endpoint.body is not None:
-            call.raw = await self._raw_body(call)
-            call.body = parse(call.raw, endpoint.body, gateway.limits.nesting_levels_max)
+            raw = call.raw = at_hand(call, gateway.limits.body_bytes_max) or await self._raw_body(call)
+            call.body = parse(raw, endpoint.body, gateway.limits.nesting_levels_max)
         return await endpoint.handler(call)
 
     async def _raw_body(self, call: Call) -> bytes:
@@ -275,6 +278,16 @@ class Pipeline:
 
 class ClientGone(Exception):
     """The client closed the connection before its request was complete."""
+
+
+def at_hand(call: Call, bytes_max: int) -> bytes:
+    """The whole body, if it has arrived and is nothing out of the ordinary: JSON within the bound. Else nothing, and
+    `read_body` takes it from there."""
+    whole = call.scope.get(WHOLE)
+    if whole is None or call.headers.get(b"content-type") != JSON or not 0 < whole.received() <= bytes_max:
+        return b""
+    body: bytes = whole.taken()
+    return body
 
 
 async def read_body(call: Call, bytes_max: int) -> bytes:

@@ -37,6 +37,7 @@ class Paths(Generic[T]):
 
     def __init__(self) -> None:
         self._root: _Node[T] = _Node()
+        self._exact: dict[tuple[str, str], Found[T]] = {}  # what has no parameters, found in one step
 
     def add(self, method: str, template: str, target: T) -> None:
         """Raises ValueError if the method and path lead somewhere already."""
@@ -52,9 +53,14 @@ class Paths(Generic[T]):
         if method in node.targets:
             raise ValueError(f"{method} {template} is taken")
         node.targets[method] = (target, tuple(names))
+        if not names:
+            self._exact[method, template] = Found(target, {})
 
     def find(self, method: str, path: str) -> Found[T] | None:
         """The target of a decoded path, None if there is none."""
+        exact = self._exact.get((method, path))
+        if exact is not None:
+            return exact
         node = self._root
         values = []
         for part in path.split("/"):

@@ -12,6 +12,8 @@ from models.sealing import CannotUnseal, Sealer
 
 WORDS = re.compile(r"\w+")
 SEARCH_WORDS_MAX = 10
+AFTER_PERSONAL = ',"payment_method":"'
+"""Quotation marks within a text are escaped in JSON, so this can only be where an order's personal data end."""
 
 
 class SealedCustomer(NamedTuple):
@@ -25,22 +27,26 @@ class SealedCustomer(NamedTuple):
     shown: bytes
 
 
-def seal_customer(sealer: Sealer, order: str, retailer: str, request: OrderRequest) -> SealedCustomer:
+def seal_customer(
+    sealer: Sealer, order: str, retailer: str, request: OrderRequest, canonical: str
+) -> SealedCustomer:
     """Seal customer and address under a data key of the order's own, and make the keyed hashes by which the order is
     found again: of the e-mail for erasure and search, of each word of the name for search. All of them are the
-    retailer's own, so that nobody can tell whether two retailers have the same customer."""
+    retailer's own, so that nobody can tell whether two retailers have the same customer.
+
+    canonical: the request as JSON (`placing.canonical`). Customer and address stand at its beginning already as they
+    are sealed and shown.
+    """
     customer = request.customer
-    shown = b'"customer":%b,"shipping_address":%b' % (
-        orjson.dumps(_present(customer)),
-        orjson.dumps(_present(request.shipping_address)),
-    )
+    shown = canonical[1 : canonical.index(AFTER_PERSONAL)].encode()
     sealed, wrapped_key = sealer.seal(order, b"{%b}" % shown)
-    words = dict.fromkeys(word.lower() for word in WORDS.findall(customer.name))
+    digest = sealer.keyed_digest
+    words = dict.fromkeys([word.lower() for word in WORDS.findall(customer.name)])
     return SealedCustomer(
         sealed,
         wrapped_key,
         email_digest(sealer, retailer, customer.email),
-        tuple(sealer.keyed_digest("name-word", f"{retailer}\0{word}") for word in list(words)[:SEARCH_WORDS_MAX]),
+        tuple([digest("name-word", f"{retailer}\0{word}") for word in list(words)[:SEARCH_WORDS_MAX]]),
         shown,
     )
 
@@ -48,11 +54,6 @@ def seal_customer(sealer: Sealer, order: str, retailer: str, request: OrderReque
 def email_digest(sealer: Sealer, retailer: str, email: str) -> str:
     """The keyed hash under which a retailer's customer is found, however the address was capitalised."""
     return sealer.keyed_digest("email", f"{retailer}\0{email.strip().lower()}")
-
-
-def _present(model: Any) -> dict[str, Any]:
-    """The fields that were given."""
-    return {key: value for key, value in model.__dict__.items() if value is not None}
 
 
 def unseal_customer(sealer: Sealer, order: str, sealed: str, wrapped_key: str) -> dict[str, Any]:

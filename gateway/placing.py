@@ -50,7 +50,9 @@ async def place(
     sent again).
     """
     check_currency(request)
-    terms = await gateway.catalogue.resolve(principal.name, request.currency, request.lines, began)
+    terms = gateway.catalogue.known(principal.name, request.currency, request.lines)
+    if terms is None:
+        terms = await gateway.catalogue.resolve(principal.name, request.currency, request.lines, began)
     prepared = prepare(gateway, principal.name, request, key, terms)
     reply = await gateway.router.ask(
         Address("order", prepared.order),
@@ -82,17 +84,18 @@ class Prepared(NamedTuple):
 
 def prepare(gateway: Gateway, retailer: str, request: OrderRequest, key: str, terms: Terms) -> Prepared:
     """Mint the id, freeze the terms, seal the customer."""
-    services = gateway.services
+    services, sealer = gateway.services, gateway.sealer
     random = services.random(14)
+    body = canonical(request)
     guard: Guard | None = None
     if key:
-        home = placing_key(gateway.sealer, retailer, key, services.shards)
+        home = placing_key(sealer, retailer, key, services.shards)
         order = order_id(home.shard, services.wall(), random[:10])
-        digest = gateway.sealer.keyed_digest("body", canonical(request))
+        digest = sealer.keyed_digest("body", body)
         guard = Guard(home.guard, f"{order} {digest}", gateway.limits.placing_key_ttl_ms)
     else:
         order = order_id(crc32(random[10:]) % services.shards, services.wall(), random[:10])
-    customer = seal_customer(gateway.sealer, order, retailer, request)
+    customer = seal_customer(sealer, order, retailer, request, body)
     command = PlaceOrder(
         order=order,
         retailer=retailer,
@@ -120,7 +123,8 @@ async def placed_by(gateway: Gateway, prepared: Prepared, reply: Reply, wait_s: 
 
 def canonical(request: OrderRequest) -> str:
     """The request as JSON in one spelling, so that white space and the order of fields make no other body."""
-    return request.model_dump_json(exclude_defaults=True, exclude=NOT_OF_THE_ORDER)
+    written = request.__pydantic_serializer__.to_json(request, exclude_defaults=True, exclude=NOT_OF_THE_ORDER)
+    return written.decode()
 
 
 async def _replayed(gateway: Gateway, duplicate: Reply, guard: Guard, wait_s: float | None) -> Placed:

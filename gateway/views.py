@@ -74,7 +74,8 @@ def order_body(sealer: Sealer, principal: Principal, order: str, reply: Reply, p
     """
     body = reply.body
     end = body.rfind(PRIVATE_BEGINS)
-    if principal.role == "supplier" or end < 0 or UNDISPUTED not in body:
+    # From the end it is nearer, and the search for it faster.
+    if principal.role == "supplier" or end < 0 or body.rfind(UNDISPUTED, 0, end) < 0:
         return orjson.dumps(shown_order(sealer, principal, orjson.loads(body), reply))
     if not personal:
         private = orjson.loads(b"{" + body[end + 1 :])

@@ -22,7 +22,7 @@ from actors.adapters.sqlalchemy_reading import SqlOrders
 from gateway import server
 from gateway.app import create
 from gateway.services import Services
-from scripts.collector import spare_the_collector
+from scripts.collector import GATEWAY_YOUNG_OBJECTS_MAX, spare_the_collector
 from scripts.composition import Reach, stripe_events, wall
 from scripts.process_log import log_to_file
 
@@ -41,7 +41,7 @@ async def serve(told: dict[str, Any]) -> None:
             orders=orders, waiting=reach.router.queued, feed=feed, analytics=analytics,
         )
         app = create(services)
-        spare_the_collector()
+        spare_the_collector(GATEWAY_YOUNG_OBJECTS_MAX)
         await server.serve(server.listen(told["bind"], told["port"], shared=True), app)
     finally:
         await reach.close()

@@ -9,7 +9,8 @@ at 2,000 orders a second. A process wraps under a key derived from the master ke
 from __future__ import annotations
 
 import os
-from base64 import b64decode, b64encode, urlsafe_b64encode
+from base64 import b64decode
+from binascii import b2a_base64
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b, sha256
@@ -26,6 +27,7 @@ WRAPS_PER_SALT_MAX = 100_000
 WRAPPING_KEYS_MAX = 256
 SHA256_BLOCK_BYTES = 64
 _NONCE_BYTES = 12
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _SALT_BYTES = 12
 _WRAP_PURPOSE = b"dray/wrap/1"
 _DIGEST_PURPOSE = b"dray/digest/1/"
@@ -78,7 +80,7 @@ class AesGcmSealer:
         inner, outer = inner.copy(), outer.copy()
         inner.update(text.encode())
         outer.update(inner.digest())
-        return urlsafe_b64encode(outer.digest()[:24]).decode()
+        return b2a_base64(outer.digest()[:24], newline=False).translate(_URL_SAFE).decode()
 
     def _purpose_hashes_anew(self, purpose: str) -> tuple[Any, Any]:
         """HMAC's two hashes (RFC 2104) with the purpose's key in them already: the halves that every digest shares."""
@@ -90,7 +92,7 @@ class AesGcmSealer:
             self._salt, self._wraps_left = os.urandom(_SALT_BYTES), WRAPS_PER_SALT_MAX
         self._wraps_left -= 1
         encrypted = self._wrapping_keys(self._current, self._salt).encrypt(nonce, data_key, order.encode())
-        return f"{self._current}.{b64encode(self._salt + nonce + encrypted).decode()}"
+        return f"{self._current}.{_base64(self._salt + nonce + encrypted)}"
 
     def _wrapping_key(self, name: str, salt: bytes) -> AESGCM:
         return AESGCM(blake2b(salt, key=self._keys[name], digest_size=KEY_BYTES).digest())
@@ -120,7 +122,11 @@ def _derived(key: bytes, purpose: bytes) -> bytes:
 
 
 def _encrypted(key: bytes, nonce: bytes, plain: bytes, order: str) -> str:
-    return b64encode(nonce + AESGCM(key).encrypt(nonce, plain, order.encode())).decode()
+    return _base64(nonce + AESGCM(key).encrypt(nonce, plain, order.encode()))
+
+
+def _base64(data: bytes) -> str:
+    return b2a_base64(data, newline=False).decode()
 
 
 def _decrypted(key: AESGCM, sealed: bytes, order: str) -> bytes:

@@ -160,8 +160,9 @@ class Router:
             digest,
             guard,
             data_key,
-            watch=watch is not None,
-            expected_version=expected_version,
+            watch is not None,
+            True,  # it asks
+            expected_version,
         )
         pending = Pending(envelope, future, taken)
         if watch is not None:
@@ -276,4 +277,4 @@ class Router:
 
     def queued(self) -> int:
         """Messages that wait for a call, over all destinations."""
-        return sum(lane.queued() for lane in self._lanes.values())
+        return sum([lane.queued() for lane in self._lanes.values()])

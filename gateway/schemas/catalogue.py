@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from gateway.parsing import Body
+from gateway.schemas.body import Body
 from gateway.schemas.common import (
     Amount,
     BasisPoints,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gateway.parsing import Body
+from gateway.schemas.body import Body
 from gateway.schemas.common import Name, Shown, Time
 
 Role = Literal["retailer", "supplier", "ops"]

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from gateway.limits import GATEWAY_LIMITS
-from gateway.parsing import Body
+from gateway.schemas.body import Body
 from gateway.schemas.common import Reason, Shown, Time
 from gateway.schemas.order_views import Recipient, ShownAddress, TaskStatus, Tracking
 

@@ -143,3 +143,29 @@ def test_what_is_ordered_again_and_again_is_read_before_it_is_outdated() -> None
         assert catalogue.known("acme", "gbp", [MUG]) is None, "what nobody orders is not read"
 
     asyncio.run(story())
+
+
+def test_what_is_in_demand_is_read_together_and_what_cannot_be_sold_any_more_is_left_out() -> None:
+    async def story() -> None:
+        actors, clock = a_shop(), Clock()
+        names = [f"mug{number}" for number in range(6)]
+        for name in names:
+            actors.views[name] = actors.views["mug"]
+            actors.views[f"acme/{name}"] = actors.views["acme/mug"]
+        catalogue = Catalogue(ViewCache(actors, 1.0, 100, clock), 10)
+        lines = [LineRequest(product=name, quantity=1) for name in names]
+        await catalogue.resolve("acme", "gbp", lines, clock.now)
+        for _ in range(2):
+            assert catalogue.known("acme", "gbp", lines[:5]) is not None
+        clock.now += 0.8
+        del actors.views["acme/mug0"]
+        assert catalogue.known("acme", "gbp", lines[4:5]) is not None
+        await asyncio.sleep(0.01)
+        assert catalogue.known("acme", "gbp", lines[4:5]) is not None
+        await asyncio.sleep(0.01)
+        clock.now += 0.4
+        assert catalogue.known("acme", "gbp", lines[1:5]) is not None, "nobody had asked for these in time"
+        assert catalogue.known("acme", "gbp", lines[0:1]) is None, "it is not adopted any more"
+        assert catalogue.known("acme", "gbp", lines[5:6]) is None, "nobody wants it often enough"
+
+    asyncio.run(story())

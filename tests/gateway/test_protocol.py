@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.server import ServerState
 
 from gateway.endpoint import WHOLE, Answer, send_answer
 from gateway.protocol import Protocol
@@ -100,6 +102,57 @@ def test_a_header_with_a_line_break_is_never_sent() -> None:
         assert b"set-cookie" not in said
 
     served(story)
+
+
+class Later:
+    """A loop whose clock is set by hand, and which remembers what it was asked to call."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> object:
+        self.timers.append((self.now + seconds, call))
+        return object()
+
+    def until(self, now: float) -> None:
+        """Let what is due by then happen."""
+        while self.timers and self.timers[0][0] <= now:
+            self.now, call = self.timers.pop(0)
+            call()
+        self.now = now
+
+
+def test_one_timer_waits_for_all_requests_of_a_connection_and_closes_it_once_it_has_been_idle_for_long() -> None:
+    nothing: Any = app
+    config = config_of(nothing)
+    config.load()
+    loop: Any = Later()
+    protocol = Protocol(config, server_state=ServerState(), app_state={}, _loop=loop)
+    closed: list[float] = []
+    transport = SimpleNamespace(
+        is_closing=lambda: bool(closed), close=lambda: closed.append(loop.now), resume_reading=lambda: None
+    )
+    protocol.transport = transport  # type: ignore[assignment]
+    protocol.flow = FlowControl(transport)  # type: ignore[arg-type]
+    for second in range(1, 61):
+        loop.until(float(second))
+        protocol.data_received(b"")  # something comes in: the connection is in use
+        protocol.on_response_complete()
+    assert len(loop.timers) == 1
+    loop.until(100.0)
+    assert not closed
+    protocol.data_received(b"")
+    loop.until(1000.0)
+    assert not closed, "however long an answer takes"
+    protocol.on_response_complete()
+    loop.until(1074.9)
+    assert not closed
+    loop.until(1075.1)
+    assert closed == [1075.0]
 
 
 def test_the_gateway_is_served_by_it() -> None:
