@@ -48,7 +48,7 @@ SETTINGS = {
 }
 
 SETTINGS_BEFORE_7 = {"lua-replicate-commands": "no"}
-"""Log a script with its arguments, once, rather than each of its effects: a quarter less to log, and a tenth less CPU.
+"""Log a script with its arguments, once, rather than each of its effects: a quarter less to log, and a little less CPU.
 Newer servers know effects only. Dray's scripts are deterministic: either way the log says the same."""
 
 ALLOCATOR = "glibc.malloc.tcache_count=1000"

@@ -32,7 +32,7 @@ CALL_ARGUMENTS_MAX = 50_000  # of one run: Redis takes a million, and serves nob
 NOT_DUE, DUE, SNAPSHOT, DATA_KEY, STREAMED, FORGET, RESTORED, BASED = (1 << bit for bit in range(8))
 """An append's flags, as `commit.lua` explains them."""
 
-QUIETLY = 1 << 8  # stays here: when nothing is due any more, the index is told since when
+QUIETLY = 1 << 8  # the script takes no notice: when nothing is due any more, the index is told since when
 UNKNOWN_KIND = BASED
 TIMERS = 2**50  # added to a timer's score; milliseconds stay below it for 35,000 years, and the sum is exact
 QUIET = 2**51  # added to the time since when an actor that is archived has had nothing due
@@ -148,27 +148,25 @@ class Call:
             appends += len(group.appends)
             for append in group.appends:
                 kind, name = append.address
-                actor = f"{kind}:{name}"
-                names.append(prefix + actor)
-                known = kinds.get(kind, UNKNOWN_KIND)
-                flags = known & ~QUIETLY
+                names.append(f"{prefix}{kind}:{name}")
+                flags = kinds.get(kind, UNKNOWN_KIND)
                 if flags & BASED:
-                    based.append(actor)
+                    based.append(f"{kind}:{name}")
                 events = append.events
                 values += events
-                due = append.due
-                if due is not None:
-                    if append.due_changed or append.forget:
+                if append.due_changed or append.forget:
+                    due = append.due
+                    if due is not None:
                         flags |= DUE
-                        extras.append(due.at if due.pending else due.at + TIMERS)
-                elif append.forget or (append.due_changed and not known & QUIETLY):
-                    flags |= NOT_DUE
-                elif append.due_changed:
-                    flags |= DUE
-                    extras.append(QUIET + now)
+                        extras.append(score_of(due))
+                    elif flags & QUIETLY and not append.forget:
+                        flags |= DUE
+                        extras.append(QUIET + now)
+                    else:
+                        flags |= NOT_DUE
                 if append.forget:
                     assert not events and append.snapshot is None, "an actor that is forgotten says nothing more"
-                    flags = FORGET | flags & ~STREAMED
+                    flags |= FORGET
                 if append.snapshot is not None:
                     assert flags & BASED, f"a {kind} is kept whole"
                     flags |= SNAPSHOT

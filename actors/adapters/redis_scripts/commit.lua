@@ -12,7 +12,7 @@
 --       per group: twice the number of its appends, and one more if it has a guard; and per append:
 --       expected version, how many events, flags: 1 remove its due entry or 2 set it, 4 there is a snapshot, 8 there is
 --       a data key, 16 the events go to the stream, 32 forget the actor, 64 the first of the events, whose number is
---       given, are restored and do not go to the stream, 128 it may have a base
+--       given, are restored and do not go to the stream, 128 it may have a base (256 means something to the host alone)
 -- values the addresses that may have a base; per group the guard's value and expiry (ms); the events of all its appends;
 --       per append its due score, snapshot, data key, number of restored events
 --
@@ -47,7 +47,7 @@ local function push(appends)
     else
       length = call('LLEN', list)
     end
-    if plan[place + 2] >= 128 then length = length + (base[sub(list, cut)] or 0) end
+    if band(plan[place + 2], 128) > 0 then length = length + (base[sub(list, cut)] or 0) end
     if length ~= plan[place] + events then
       for b = 1, a do
         local pushed = plan[at + 3 * b - 2]
