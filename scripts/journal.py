@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from actors.adapters.redis_journal import RedisJournal
 from actors.adapters.redis_stream import RedisStream
+from models.identity import HOME_KINDS
 from scripts.process_log import log_to_file
 
 J = TypeVar("J", bound=RedisJournal)
@@ -17,15 +18,22 @@ STREAM_KINDS = frozenset({"order"})
 QUIET_KINDS = frozenset({"orchestrator"})
 """Kinds whose due entries tell whether an actor that is archived has anything left to do."""
 
+WHOLE_KINDS = HOME_KINDS
+"""Kinds all of whose events are kept (`snapshot_after_events` is 0)."""
+
 
 async def open_journal(spec: Mapping[str, Any]) -> RedisJournal:
     """Connect, and prove that this journal is of this system. Raises JournalMismatch and JournalUnavailable."""
-    return await _open(RedisJournal(spec["redis"], stream_kinds=STREAM_KINDS, quiet_kinds=QUIET_KINDS), spec)
+    return await _open(_made(RedisJournal, spec), spec)
 
 
 async def open_stream(spec: Mapping[str, Any]) -> RedisStream:
     """The journal as the projector follows it."""
-    return await _open(RedisStream(spec["redis"], stream_kinds=STREAM_KINDS, quiet_kinds=QUIET_KINDS), spec)
+    return await _open(_made(RedisStream, spec), spec)
+
+
+def _made(kind: type[J], spec: Mapping[str, Any]) -> J:
+    return kind(spec["redis"], stream_kinds=STREAM_KINDS, quiet_kinds=QUIET_KINDS, whole_kinds=WHOLE_KINDS)
 
 
 async def _open(journal: J, spec: Mapping[str, Any]) -> J:

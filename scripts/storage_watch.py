@@ -7,7 +7,8 @@ import logging
 import shutil
 from pathlib import Path
 
-from actors.adapters.redis_journal import Health, RedisJournal
+from actors.adapters.redis_health import Health
+from actors.adapters.redis_journal import RedisJournal
 from actors.runtime.host import HostCore
 from actors.runtime.limits import LIMITS, Limits
 from actors.runtime.ports import JournalUnavailable

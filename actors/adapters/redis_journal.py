@@ -1,7 +1,7 @@
 """The journal in Redis: implements `ports.Journal`.
 
-One pipeline carries the commits of all a host's dirty shards, so one fsync serves them all; each commit is one run of
-`redis_scripts/commit.lua`, which is where numbering, fencing and atomicity live. docs/journal.md tells the layout.
+One run of `redis_scripts/commit.lua` carries the commits of all a host's dirty shards, so one fsync serves them all.
+Numbering, fencing and atomicity live in that script. docs/journal.md tells the layout.
 """
 
 from __future__ import annotations
@@ -10,23 +10,25 @@ import asyncio
 import heapq
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
+from actors.adapters.redis_health import Health, health_of
 from actors.adapters.redis_layout import (
     QUIET,
     SYSTEM,
     TIMERS,
+    Call,
     ShardKeys,
     address_of,
-    commit_arguments,
     commit_result,
     due_of,
+    kind_flags,
     lease_key,
     record_of,
     score_of,
     shard_keys,
+    stream_entries,
 )
 from actors.adapters.redis_wire import Answer, Node, Refusal, Wire, pack, parse_info, script_id
 from actors.runtime.ports import (
@@ -46,30 +48,17 @@ from actors.runtime.ports import (
 from models.decision import Address, Due, Millis
 from models.identity import HOME_KINDS, home_of
 
-FORMAT = 1
+FORMAT = 2
 """The version of the layout; a journal of another format is refused."""
-
-REDIS_READ_BYTES = 16 * 1024
-CPU_TIMES = ("used_cpu_user", "used_cpu_sys", "used_cpu_user_children", "used_cpu_sys_children")
 
 SCRIPTS = {path.stem: path.read_text() for path in (Path(__file__).parent / "redis_scripts").glob("*.lua")}
 
 
-@dataclass(frozen=True)
-class Health:
-    """What an operator watches.
+class _Run(NamedTuple):
+    """One run of the script, and where its commits stand among those that were given."""
 
-    limit_bytes: `maxmemory`; 0 means none. aof_writable: False once Redis could not write its log.
-    cpu_s: what the server has cost since it started, its kernel calls and log rewrites included.
-    """
-
-    version: str
-    used_bytes: int
-    limit_bytes: int
-    aof_writable: bool
-    aof_bytes: int
-    rewriting: bool
-    cpu_s: float
+    call: Call
+    places: list[int]
 
 
 class RedisJournal:
@@ -77,6 +66,7 @@ class RedisJournal:
 
     stream_kinds: kinds of actors whose events go to the shard's stream, once a projector has opened it.
     quiet_kinds:  kinds of actors of which `quiet` tells since when they have had nothing due.
+    whole_kinds:  kinds of actors that never have a snapshot, so that their version is the length of their list.
     timeout_s:    how long one round trip may take before its outcome counts as unknown.
     Raises JournalUnavailable from every method but `commit`, whose commits are Failed then.
     """
@@ -87,13 +77,14 @@ class RedisJournal:
         *,
         stream_kinds: frozenset[str] = frozenset(),
         quiet_kinds: frozenset[str] = frozenset(),
+        whole_kinds: frozenset[str] = frozenset(),
         connections_max: int = 16,
         timeout_s: float = 10.0,
         now: Wall = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._wire = Wire(url, list(SCRIPTS.values()), connections_max=connections_max, timeout_s=timeout_s)
-        self._stream_kinds = stream_kinds
-        self._quiet_kinds = quiet_kinds
+        self._kinds = kind_flags(stream_kinds, quiet_kinds, whole_kinds)
+        self._failing: set[Cell] = set()
         self._now = now
         self._ids = {name: script_id(script) for name, script in SCRIPTS.items()}
         self._shards: dict[int, ShardKeys] = {}
@@ -125,24 +116,24 @@ class RedisJournal:
                 await self._learn_moves()
             except JournalUnavailable as fault:
                 return [Failed(str(fault))] * len(commits)
-        by_node: dict[Node, list[int]] = {}
-        packed = []
+        by_node: dict[Node, list[_Run]] = {}
         now = self._now()
-        for place, commit in enumerate(commits):
+        for place in self._in_order(commits):
+            commit = commits[place]
             keys = self._keys(commit.cell.shard)
-            arguments = commit_arguments(commit, keys, now, self._stream_kinds, self._quiet_kinds)
-            packed.append(pack("EVALSHA", self._ids["commit"], *arguments))
-            by_node.setdefault(self._wire.node(keys.tag), []).append(place)
-        if len(by_node) == 1:
-            (node,) = by_node
-            return await self._commit_on(node, packed)
-        parts = await asyncio.gather(
-            *[self._commit_on(node, [packed[place] for place in places]) for node, places in by_node.items()]
-        )
-        results: list[CommitResult] = [Failed("not sent")] * len(commits)
-        for places, part in zip(by_node.values(), parts, strict=True):
-            for place, result in zip(places, part, strict=True):
+            runs = by_node.setdefault(self._wire.node(keys.tag), [])
+            if not runs or self._wire.seed.clustered or runs[-1].call.full():  # a cluster's runs are of one slot each
+                runs.append(_Run(Call(), []))
+            runs[-1].call.add(commit, keys, now, self._kinds)
+            runs[-1].places.append(place)
+        results: list[CommitResult] = [Failed("the run ended before it")] * len(commits)
+        for found in await asyncio.gather(*[self._commit_on(node, runs) for node, runs in by_node.items()]):
+            for place, result in found:
                 results[place] = result
+                if isinstance(result, Failed):
+                    self._failing.add(commits[place].cell)
+                else:
+                    self._failing.discard(commits[place].cell)
         return results
 
     async def load(self, cell: Cell, addresses: Sequence[Address]) -> Sequence[Record]:
@@ -185,7 +176,7 @@ class RedisJournal:
             own = [Quiet(address, score - QUIET) for address, score in found if QUIET <= score <= QUIET + until]
             return sorted(own, key=lambda entry: entry.since)[skip : skip + limit]
         scores = (QUIET, QUIET + until)
-        command = pack("ZRANGEBYSCORE", *keys.due, *scores, "WITHSCORES", "LIMIT", skip, limit)
+        command = pack("ZRANGEBYSCORE", keys.due, *scores, "WITHSCORES", "LIMIT", skip, limit)
         flat = await self._one(keys, command)
         pairs = zip(flat[::2], flat[1::2], strict=True)
         return [Quiet(address_of(name), int(score) - QUIET) for name, score in pairs]
@@ -219,28 +210,28 @@ class RedisJournal:
     async def stream_open(self, shard: int) -> None:
         """From now on keep the shard's events in its stream, until they are trimmed."""
         keys = self._keys(shard)
-        await self._one(keys, pack("SETNX", keys.stream[0], 0))
+        await self._one(keys, pack("HSETNX", keys.pooled, "position", 0))
 
     async def stream_position(self, shard: int) -> int:
         """The sequence of the shard's latest stream entry, trimmed or not; 0 if there never was one."""
         keys = self._keys(shard)
-        return int(await self._one(keys, pack("GET", keys.stream[0])) or 0)
+        return int(await self._one(keys, pack("HGET", keys.pooled, "position")) or 0)
 
     async def stream_read(self, shard: int, after: int, limit: int) -> Sequence[StreamEntry]:
         """Up to `limit` entries of the shard's stream with `sequence > after`, in order."""
         keys = self._keys(shard)
-        found = await self._one(keys, pack("XRANGE", keys.stream[1], f"{after + 1}-0", "+", "COUNT", limit))
-        return [stream_entry(entry, fields) for entry, fields in found]
+        return stream_entries(*await self._one(keys, self._of_stream("follow", keys, after, limit)))
 
     async def stream_passed(self, shard: int, through: int) -> bool:
         """True once the shard's stream has been trimmed through this entry."""
         keys = self._keys(shard)
-        return not await self._one(keys, pack("XRANGE", keys.stream[1], "-", f"{through}-0", "COUNT", 1))
+        first, *_ = await self._one(keys, self._of_stream("follow", keys, 0, 1))
+        return bool(first > through)
 
     async def stream_trim(self, shard: int, through: int) -> None:
         """Drop the entries with `sequence <= through`."""
         keys = self._keys(shard)
-        await self._one(keys, pack("XTRIM", keys.stream[1], "MINID", f"{through + 1}-0"))
+        await self._one(keys, self._of_stream("trim", keys, through))
 
     async def addresses(self, shard: int) -> Sequence[Address]:
         """Every actor of the shard of which something is stored, in no order. Looks through all keys of the server, a
@@ -270,7 +261,7 @@ class RedisJournal:
         if not addresses:
             return []
         keys = self._keys(shard)
-        found = await self._one(keys, pack("HMGET", *keys.data_keys, *map(str, addresses)))
+        found = await self._one(keys, pack("HMGET", keys.data_keys, *map(str, addresses)))
         return [data_key.decode() if data_key else "" for data_key in found]
 
     async def erase_data_keys(self, shard: int, addresses: Sequence[Address]) -> None:
@@ -278,7 +269,7 @@ class RedisJournal:
         until `rewrite_log` has run."""
         if addresses:
             keys = self._keys(shard)
-            await self._one(keys, pack("HDEL", *keys.data_keys, *map(str, addresses)))
+            await self._one(keys, pack("HDEL", keys.data_keys, *map(str, addresses)))
 
     async def rewrite_log(self) -> None:
         """Begin to rewrite every node's log from what is stored now, so that what was erased leaves the disk;
@@ -288,16 +279,7 @@ class RedisJournal:
 
     async def health(self) -> Health:
         """Of the server that the URL names."""
-        info = parse_info(await self._single(self._wire.seed, pack("INFO")))
-        return Health(
-            version=info["redis_version"],
-            used_bytes=int(info["used_memory"]),
-            limit_bytes=int(info.get("maxmemory", 0)),
-            aof_writable=info.get("aof_last_write_status") == "ok",
-            aof_bytes=int(info.get("aof_current_size", 0)),
-            rewriting="1" in (info.get("aof_rewrite_in_progress"), info.get("aof_rewrite_scheduled")),
-            cpu_s=sum(float(info[name]) for name in CPU_TIMES),
-        )
+        return health_of(parse_info(await self._single(self._wire.seed, pack("INFO"))))
 
     # --- inside ---
 
@@ -310,22 +292,37 @@ class RedisJournal:
     def _script(self, name: str, keys: Sequence[str], *arguments: str | int) -> bytes:
         return pack("EVALSHA", self._ids[name], len(keys), *keys, *arguments)
 
+    def _of_stream(self, script: str, keys: ShardKeys, *arguments: int) -> bytes:
+        return self._script(script, (keys.pooled, keys.stream), *arguments)
+
     def _load(self, keys: ShardKeys, addresses: Sequence[Address], homes: Sequence[str]) -> bytes:
         names = [str(address) for address in addresses]
         lists = [keys.events + name for name in names]
-        records = (keys.dedicated, keys.bases, *keys.snapshots, *keys.data_keys, *lists)
+        records = (keys.dedicated, keys.bases, keys.snapshots, keys.data_keys, *lists)
         return self._script("load", records, *names, *homes)
 
-    async def _commit_on(self, node: Node, packed: Sequence[bytes]) -> Sequence[CommitResult]:
+    def _in_order(self, commits: Sequence[Commit]) -> Sequence[int]:
+        """The places of commits as they are sent: those that failed last time go last, since a failure ends a run."""
+        if not self._failing:
+            return range(len(commits))
+        return sorted(range(len(commits)), key=lambda place: commits[place].cell in self._failing)
+
+    async def _commit_on(self, node: Node, runs: Sequence[_Run]) -> list[tuple[int, CommitResult]]:
+        """The results of those that there is an answer to, by place."""
+        packed = [pack("EVALSHA", self._ids["commit"], *run.call.arguments()) for run in runs]
         try:
-            # Redis reads a connection in chunks and flushes its log after each: a longer pipeline would pay for several
-            # fsyncs. A transaction waits for its end. (In a cluster a transaction cannot span shards.)
-            together = not node.clustered and sum(map(len, packed)) > REDIS_READ_BYTES
-            answers = await node.call(packed, together=together)
+            answers = await node.call(packed)
         except (JournalUnavailable, JournalMismatch) as fault:
             self._moved = self._wire.seed.clustered
-            return [Failed(str(fault))] * len(packed)
-        return [self._failed(answer) if type(answer) is Refusal else commit_result(answer) for answer in answers]
+            return [(place, Failed(str(fault))) for run in runs for place in run.places]
+        found: list[tuple[int, CommitResult]] = []
+        for run, answer in zip(runs, answers, strict=True):
+            if type(answer) is Refusal:
+                failed = self._failed(answer)
+                found += [(place, failed) for place in run.places]
+            else:
+                found += zip(run.places, map(commit_result, answer), strict=False)
+        return found
 
     def _failed(self, refusal: Refusal) -> Failed:
         self._moved = self._moved or refusal.code == "MOVED"
@@ -362,7 +359,7 @@ class RedisJournal:
         self, keys: ShardKeys, ranges: Sequence[tuple[int, int]], limit: int, skip: int = 0
     ) -> list[DueEntry]:
         """The first `limit` entries of the due index in each range of scores; -1 means all of them."""
-        commands = [pack("ZRANGEBYSCORE", *keys.due, *scores, "WITHSCORES", "LIMIT", skip, limit) for scores in ranges]
+        commands = [pack("ZRANGEBYSCORE", keys.due, *scores, "WITHSCORES", "LIMIT", skip, limit) for scores in ranges]
         return [
             DueEntry(address_of(name), due_of(int(score)))
             for flat in await self._several(await self._node(keys), commands)
@@ -377,7 +374,7 @@ class RedisJournal:
     async def _own_scores(self, cell: Cell, keys: ShardKeys) -> list[tuple[Address, bytes | None]]:
         kind, _, name = cell.actor.partition(":")
         addresses = [Address(k, name) for k in sorted(HOME_KINDS)] if kind in HOME_KINDS else [Address(kind, name)]
-        scores = await self._one(keys, pack("ZMSCORE", *keys.due, *map(str, addresses)))
+        scores = await self._one(keys, pack("ZMSCORE", keys.due, *map(str, addresses)))
         return list(zip(addresses, scores, strict=True))
 
 
@@ -387,13 +384,3 @@ def _by_time(entry: DueEntry) -> tuple[Millis, bool, str]:
 
 def _by_name(entry: DueEntry) -> str:
     return str(entry.address)
-
-
-def stream_entry(entry: bytes, fields: Sequence[bytes]) -> StreamEntry:
-    """A stream's entry as stored: one field, whose lines are, per append, `address version events`, then its events."""
-    appends = []
-    lines = iter(fields[1].split(b"\n"))
-    for head in lines:
-        name, version, events = head.rsplit(b" ", 2)
-        appends.append((address_of(name), int(version), tuple(islice(lines, int(events)))))
-    return StreamEntry(int(entry.partition(b"-")[0]), appends)

@@ -1,21 +1,39 @@
-"""How the journal is laid out in Redis, and a commit as the arguments of its script. Pure: no I/O, no vendor.
+"""How the journal is laid out in Redis, and commits as the arguments of their script. Pure: no I/O, no vendor.
 
 Every key of shard 17 carries the hash tag `{s17}`, so a shard is whole on one node of a cluster (docs/journal.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from struct import pack
 
 import orjson
 
-from actors.runtime.ports import Cell, Commit, CommitResult, Fenced, Record, Refused, Stored, WentBack
+from actors.runtime.ports import (
+    Cell,
+    Commit,
+    CommitResult,
+    Failed,
+    Fenced,
+    Record,
+    Refused,
+    Stored,
+    StreamEntry,
+    WentBack,
+)
 from models.decision import Address, Due, Millis
 
-ACTORS_MAX = 3_500  # per commit, and
+APPENDS_MAX = 3_500  # per commit, and
 EVENTS_MAX = 7_000  # per append: what Lua can unpack at once
-PLAN_HEAD = 7
+CALL_ARGUMENTS_MAX = 50_000  # of one run: Redis takes a million, and serves nobody else meanwhile
+NOT_DUE, DUE, SNAPSHOT, DATA_KEY, STREAMED, FORGET, RESTORED, BASED = (1 << bit for bit in range(8))
+"""An append's flags, as `commit.lua` explains them."""
+
+QUIETLY = 1 << 8  # the script takes no notice: when nothing is due any more, the index is told since when
+UNKNOWN_KIND = BASED
 TIMERS = 2**50  # added to a timer's score; milliseconds stay below it for 35,000 years, and the sum is exact
 QUIET = 2**51  # added to the time since when an actor that is archived has had nothing due
 SYSTEM = "{dray}:system"
@@ -23,16 +41,16 @@ SYSTEM = "{dray}:system"
 
 @dataclass(frozen=True)
 class ShardKeys:
-    """The keys that a shard has once; the tuples are those that go together."""
+    """The keys that a shard has once."""
 
     tag: str
-    pooled: str  # owner record
+    pooled: str  # owner record; also counts the stream's entries, once a consumer has opened it
     dedicated: str  # set of actors with an owner record of their own
     bases: str
-    due: tuple[str]
-    snapshots: tuple[str]
-    data_keys: tuple[str]
-    stream: tuple[str, str]  # its position, there once a consumer has opened it, and the stream itself
+    due: str
+    snapshots: str
+    data_keys: str
+    stream: str
     events: str  # prefix of the actors' event lists
     guard: str  # prefix
 
@@ -53,10 +71,10 @@ def shard_keys(shard: int) -> ShardKeys:
         pooled=p + "owner",
         dedicated=p + "dedicated",
         bases=p + "bases",
-        due=(p + "due",),
-        snapshots=(p + "snapshots",),
-        data_keys=(p + "data-keys",),
-        stream=(p + "position", p + "stream"),
+        due=p + "due",
+        snapshots=p + "snapshots",
+        data_keys=p + "data-keys",
+        stream=p + "stream",
         events=p + "e:",
         guard=p + "g:",
     )
@@ -81,73 +99,111 @@ def due_of(score: int) -> Due:
     return Due(score, pending=True) if score < TIMERS else Due(score - TIMERS, pending=False)
 
 
-def commit_arguments(
-    commit: Commit, keys: ShardKeys, now: Millis, stream_kinds: frozenset[str], quiet_kinds: frozenset[str]
-) -> tuple[str | bytes | int, ...]:
-    """KEYS and ARGV of `commit.lua`, preceded by the number of keys. Its head comment explains the plan.
+def kind_flags(
+    stream_kinds: frozenset[str], quiet_kinds: frozenset[str], whole_kinds: frozenset[str]
+) -> Mapping[str, int]:
+    """What `commit.lua` is told of every append of a kind, and QUIETLY; any other kind has UNKNOWN_KIND."""
+    return {
+        kind: STREAMED * (kind in stream_kinds) + QUIETLY * (kind in quiet_kinds) + BASED * (kind not in whole_kinds)
+        for kind in stream_kinds | quiet_kinds | whole_kinds
+    }
 
-    Assertions: `ACTORS_MAX` and `EVENTS_MAX`. The busiest function of the adapter: plain loops on purpose.
-    """
-    lists: dict[Address, int] = {}
-    guards: list[str] = []
-    plan = [0] * PLAN_HEAD
-    values: list[str | bytes | int] = []
-    used = 0  # flags of all appends together
-    for group in commit.groups:
-        guard = group.guard
-        if guard is None:
-            plan += (0, len(group.appends))
-        else:
-            plan += (1, len(group.appends))
-            guards.append(keys.guard + guard.key)
-            values += (guard.value, now + guard.ttl_ms)
-        extras: list[str | bytes | int] = []
-        for append in group.appends:
-            address = append.address
-            actor = lists.get(address)
-            if actor is None:
-                lists[address] = actor = len(lists) + 1
-            events = append.events
-            values += events
-            flags = 16 if address.kind in stream_kinds else 0
-            if append.forget:
-                assert not events and append.snapshot is None, "an actor that is forgotten says nothing more"
-                flags = 32 + (1 if append.due is None else 2)
-                if append.due is not None:
-                    extras.append(score_of(append.due))
-            elif append.due_changed:
-                if append.due is not None:
-                    flags += 2
-                    extras.append(score_of(append.due))
-                elif address.kind in quiet_kinds:
-                    flags += 2
-                    extras.append(QUIET + now)
-                else:
-                    flags += 1
-            if append.snapshot is not None:
-                flags += 4
-                extras.append(append.snapshot)
-            if append.data_key:
-                flags += 8
-                extras.append(append.data_key)
-            if append.restored:
-                flags += 64
-                extras.append(append.restored)
-            used |= flags
-            assert len(events) <= EVENTS_MAX, f"an append holds at most {EVENTS_MAX} events"
-            plan += (actor, append.expected_version, len(events), flags)
-        values += extras
-    assert len(lists) <= ACTORS_MAX, f"a commit holds at most {ACTORS_MAX} actors"
-    prefix = keys.events
-    names = [keys.owner(commit.cell), keys.bases, *[f"{prefix}{kind}:{name}" for kind, name in lists]]
-    plan[:3] = len(lists), len(prefix) + 1, len(names) + 1
-    names += guards
-    on_demand = ((3, 1 + 2, keys.due), (4, 4 + 32, keys.snapshots), (5, 8 + 32, keys.data_keys), (6, 16, keys.stream))
-    for place, flags, touched in on_demand:
-        if used & flags:
-            plan[place] = len(names) + 1
-            names += touched
-    return (len(names), *names, commit.epoch, commit.owner, commit.number, orjson.dumps(plan), *values)
+
+class Call:
+    """Commits on their way to one run of `commit.lua`, whose head comment explains what it is given."""
+
+    def __init__(self) -> None:
+        self.commits = 0
+        self._names: list[str] = []
+        self._values: list[str | bytes | int] = []
+
+    def full(self) -> bool:
+        """True once another run should carry what follows."""
+        return len(self._names) + len(self._values) > CALL_ARGUMENTS_MAX
+
+    def arguments(self) -> tuple[str | bytes | int, ...]:
+        """KEYS and ARGV, preceded by the number of keys."""
+        return (len(self._names), *self._names, self.commits, *self._values)
+
+    def add(self, commit: Commit, keys: ShardKeys, now: Millis, kinds: Mapping[str, int]) -> None:
+        """One commit more. Assertions: `APPENDS_MAX` and `EVENTS_MAX`; no snapshot of a kind that is kept whole.
+
+        The busiest function of the adapter: plain loops on purpose.
+        """
+        prefix = keys.events
+        names: list[str] = []
+        plan: list[int] = []
+        values: list[str | bytes | int] = []
+        based: list[str] = []
+        used = appends = 0  # flags of all appends together, and their number
+        for group in commit.groups:
+            guard = group.guard
+            if guard is None:
+                plan.append(2 * len(group.appends))
+            else:
+                plan.append(2 * len(group.appends) + 1)
+                names.append(keys.guard + guard.key)
+                values += (guard.value, now + guard.ttl_ms)
+            extras: list[str | bytes | int] = []
+            appends += len(group.appends)
+            for append in group.appends:
+                kind, name = append.address
+                names.append(f"{prefix}{kind}:{name}")
+                flags = kinds.get(kind, UNKNOWN_KIND)
+                if flags & BASED:
+                    based.append(f"{kind}:{name}")
+                events = append.events
+                values += events
+                if append.due_changed or append.forget:
+                    due = append.due
+                    if due is not None:
+                        flags |= DUE
+                        extras.append(score_of(due))
+                    elif flags & QUIETLY and not append.forget:
+                        flags |= DUE
+                        extras.append(QUIET + now)
+                    else:
+                        flags |= NOT_DUE
+                if append.forget:
+                    assert not events and append.snapshot is None, "an actor that is forgotten says nothing more"
+                    flags |= FORGET
+                if append.snapshot is not None:
+                    assert flags & BASED, f"a {kind} is kept whole"
+                    flags |= SNAPSHOT
+                    extras.append(append.snapshot)
+                if append.data_key:
+                    flags |= DATA_KEY
+                    extras.append(append.data_key)
+                if append.restored:
+                    flags |= RESTORED
+                    extras.append(append.restored)
+                used |= flags
+                assert len(events) <= EVENTS_MAX, f"an append holds at most {EVENTS_MAX} events"
+                plan += (append.expected_version, len(events), flags)
+            values += extras
+        assert appends <= APPENDS_MAX, f"a commit holds at most {APPENDS_MAX} appends"
+        touched, shared = _shared_keys(keys, used, dedicated=bool(commit.cell.actor))
+        first = (keys.owner(commit.cell), keys.bases, *shared)
+        head = (len(first) + len(names), 4 + len(based) + len(values), touched, len(prefix) + 1, len(based))
+        self._names += first
+        self._names += names
+        packed = pack(f"<{len(head) + 1 + len(plan)}I", *head, len(commit.groups), *plan)
+        self._values += (commit.epoch, commit.owner, commit.number, packed, *based)
+        self._values += values
+        self.commits += 1
+
+
+def _shared_keys(keys: ShardKeys, used: int, *, dedicated: bool) -> tuple[int, list[str]]:
+    """Those of a shard's keys that a commit touches, beside its owner record and the bases, and which they are."""
+    wanted = (
+        (dedicated and used & STREAMED, keys.pooled),
+        (used & (DUE | NOT_DUE), keys.due),
+        (used & (SNAPSHOT | FORGET), keys.snapshots),
+        (used & (DATA_KEY | FORGET), keys.data_keys),
+        (used & STREAMED, keys.stream),
+    )
+    touched = sum([1 << place for place, (is_used, _) in enumerate(wanted) if is_used])
+    return touched, [key for is_used, key in wanted if is_used]
 
 
 STORED = Stored()
@@ -161,6 +217,9 @@ def commit_result(answer: bytes | list[bytes | int]) -> CommitResult:
         return Stored(tuple(Refused(no[0], no[1] if len(no) > 1 else None) for no in orjson.loads(answer)))
     if answer[0] == b"FENCED":
         return Fenced()
+    if answer[0] == b"FAILED":
+        assert isinstance(answer[1], bytes)
+        return Failed(answer[1].decode(errors="replace"))
     assert answer[0] == b"WENT_BACK", answer
     assert isinstance(answer[1], int)
     return WentBack(answer[1])
@@ -168,3 +227,17 @@ def commit_result(answer: bytes | list[bytes | int]) -> CommitResult:
 
 def record_of(base: bytes | None, snapshot: bytes | None, events: Sequence[bytes], data_key: bytes | None) -> Record:
     return Record(int(base or 0) + len(events), snapshot, tuple(events), data_key.decode() if data_key else "")
+
+
+def stream_entries(first: int, *entries: bytes) -> list[StreamEntry]:
+    """A shard's stream as `follow.lua` tells it: the first sequence, then the entries. The lines of an entry are, per
+    append, `address version events` and then its events."""
+    found = []
+    for sequence, entry in enumerate(entries, first):
+        appends = []
+        lines = iter(entry.split(b"\n"))
+        for head in lines:
+            name, version, events = head.rsplit(b" ", 2)
+            appends.append((address_of(name), int(version), tuple(islice(lines, int(events)))))
+        found.append(StreamEntry(sequence, appends))
+    return found

@@ -84,8 +84,8 @@ class RedisReader:
         """All that is stored of one actor, at one instant."""
         keys, name = shard_keys(shard), str(actor)
         commands = [
-            pack("HGET", keys.bases, name), pack("HGET", *keys.snapshots, name),
-            pack("LRANGE", f"{keys.events}{name}", 0, -1), pack("HGET", *keys.data_keys, name),
+            pack("HGET", keys.bases, name), pack("HGET", keys.snapshots, name),
+            pack("LRANGE", f"{keys.events}{name}", 0, -1), pack("HGET", keys.data_keys, name),
         ]  # fmt: skip
         return record_of(*await self._many(self._wire.node(f"s{shard}"), commands))
 
@@ -93,7 +93,7 @@ class RedisReader:
         """Which actors have a base, and its value; and which have a snapshot."""
         keys = shard_keys(shard)
         node = self._wire.node(f"s{shard}")
-        bases, snapshots = await self._many(node, [pack("HGETALL", keys.bases), pack("HKEYS", *keys.snapshots)])
+        bases, snapshots = await self._many(node, [pack("HGETALL", keys.bases), pack("HKEYS", keys.snapshots)])
         pairs = zip(bases[::2], bases[1::2], strict=True)
         return {name.decode(): int(base) for name, base in pairs}, frozenset(name.decode() for name in snapshots)
 
@@ -111,7 +111,7 @@ class RedisReader:
 
     async def pending_count(self, shards: int) -> int:
         counts = [
-            await self._one(self._wire.node(f"s{shard}"), "ZCOUNT", *shard_keys(shard).due, 0, TIMERS - 1)
+            await self._one(self._wire.node(f"s{shard}"), "ZCOUNT", shard_keys(shard).due, 0, TIMERS - 1)
             for shard in range(shards)
         ]
         return sum(map(int, counts))
@@ -119,14 +119,14 @@ class RedisReader:
     async def unread(self, shards: int) -> dict[int, int]:
         """Stream entries that the projector has not stored yet, by shard; shards without any are left out."""
         counts = {
-            shard: await self._one(self._wire.node(f"s{shard}"), "XLEN", shard_keys(shard).stream[1])
+            shard: await self._one(self._wire.node(f"s{shard}"), "LLEN", shard_keys(shard).stream)
             for shard in range(shards)
         }
         return {shard: int(count) for shard, count in counts.items() if count}
 
     async def due(self, shard: int, timers_until: Millis) -> AsyncIterator[DueEntry]:
         """All entries with pending intents, and the timers up to `timers_until`."""
-        node, index = self._wire.node(f"s{shard}"), shard_keys(shard).due[0]
+        node, index = self._wire.node(f"s{shard}"), shard_keys(shard).due
         for first, last in ((0, TIMERS - 1), (TIMERS, TIMERS + timers_until)):
             offset = 0
             while True:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from actors.adapters.redis_journal import RedisJournal, stream_entry
-from actors.adapters.redis_layout import address_of, shard_keys
+from actors.adapters.redis_journal import RedisJournal
+from actors.adapters.redis_layout import address_of, shard_keys, stream_entries
 from actors.adapters.redis_wire import Answer, Node, pack
 from actors.runtime.ports import StreamEntry
 from models.decision import Address
@@ -21,22 +21,21 @@ class RedisStream(RedisJournal):
     async def stream_read_all(self, after: Mapping[int, int], limit: int) -> Mapping[int, Sequence[StreamEntry]]:
         """Of each shard up to `limit` entries beyond the sequence given, in order. Shards without any are left out."""
         found = await self._of_all({
-            shard: pack("XRANGE", shard_keys(shard).stream[1], f"{sequence + 1}-0", "+", "COUNT", limit)
-            for shard, sequence in after.items()
+            shard: self._of_stream("follow", self._keys(shard), sequence, limit) for shard, sequence in after.items()
         })  # fmt: skip
-        return {shard: [stream_entry(*entry) for entry in entries] for shard, entries in found.items() if entries}
+        return {shard: stream_entries(*entries) for shard, entries in found.items() if len(entries) > 1}
 
     async def stream_trim_all(self, through: Mapping[int, int]) -> None:
         """Of each shard drop the entries up to the sequence given."""
         await self._of_all({
-            shard: pack("XTRIM", shard_keys(shard).stream[1], "MINID", f"{sequence + 1}-0")
+            shard: self._of_stream("trim", self._keys(shard), sequence)
             for shard, sequence in through.items()
         })  # fmt: skip
 
     async def data_keys_all(self, addresses: Mapping[int, Sequence[Address]]) -> Mapping[Address, str]:
         """The wrapped data keys of these actors, by shard; '' where there is none."""
         found = await self._of_all({
-            shard: pack("HMGET", *shard_keys(shard).data_keys, *map(str, wanted))
+            shard: pack("HMGET", shard_keys(shard).data_keys, *map(str, wanted))
             for shard, wanted in addresses.items()
             if wanted
         })  # fmt: skip

@@ -22,6 +22,7 @@ from models.decision import Address, Due
 from models.identity import order_id, shard_of
 from scripts import redis_server
 from scripts.bench.measuring import Bar, show
+from scripts.journal import STREAM_KINDS, WHOLE_KINDS
 
 IN_FLIGHT = 256
 GROUPS_PER_PIPELINE = 60
@@ -64,7 +65,7 @@ def run(orders: int = 4_000, shards: Sequence[int] = (16, 64)) -> list[Bar]:
 
 
 async def _measure(url: str, orders: int, shards: int, streamed: bool) -> Row:
-    journal = RedisJournal(url, stream_kinds=frozenset({"order"}))
+    journal = RedisJournal(url, stream_kinds=STREAM_KINDS, whole_kinds=WHOLE_KINDS)
     await journal.open()
     owned = [await journal.acquire(Cell(shard), "bench") for shard in range(shards)]
     if streamed:

@@ -87,6 +87,9 @@ async def _use_everything(journal: RedisJournal) -> None:
     assert await journal.commit([Commit(again.cell, again.epoch, "A", 1, [Group([last])])]) == [Stored()]
     forgotten = Group([Append(ORDER, 2, [], forget=True)])
     assert await journal.commit([Commit(again.cell, again.epoch, "A", 2, [forgotten])]) == [Stored()]
+    assert [entry.sequence for entry in await journal.stream_read(3, 0, 9)] == [1]
+    await journal.stream_trim(3, 1)
+    assert await journal.stream_passed(3, 1)
 
 
 def _checked_scripts(lines: list[bytes]) -> int:

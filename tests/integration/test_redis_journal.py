@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from actors.adapters import redis_layout
 from actors.runtime.ports import (
     Append,
     Cell,
@@ -78,8 +79,10 @@ async def test_a_journal_that_lost_everything_is_noticed(box: Box) -> None:
         assert await send(journal, [step(owner, 2, 1)]) == [WentBack(0)]
 
 
-async def test_replaying_the_log_gives_exactly_what_was_stored(box: Box) -> None:
+@pytest.mark.parametrize("by_effects", ["yes", "no"])
+async def test_replaying_the_log_gives_exactly_what_was_stored(box: Box, by_effects: str) -> None:
     draw = random.Random(7)
+    box.talk("CONFIG", "SET", "lua-replicate-commands", by_effects)  # servers from 7.0 on know effects only
     async with opened(box.url, frozenset({"order"})) as journal:
         await journal.stream_open(SHARD.shard)
         owner = await journal.acquire(SHARD, "A")
@@ -87,6 +90,7 @@ async def test_replaying_the_log_gives_exactly_what_was_stored(box: Box) -> None
         for number in range(1, 120):
             if number % 40 == 0:
                 owner = await journal.acquire(SHARD, f"owner {number}")
+                box.talk("SCRIPT", "FLUSH")  # the log has to know it again
             groups = [_random_group(draw, versions) for _ in range(draw.randrange(1, 6))]
             (result,) = await journal.commit([Commit(SHARD, owner.epoch, owner.owner, number, groups)])
             assert isinstance(result, Stored)
@@ -177,7 +181,7 @@ async def test_an_owner_that_was_paused_while_another_took_over_is_fenced(box: B
 async def test_forgotten_scripts_are_loaded_again(box: Box) -> None:
     async with opened(box.url) as journal:
         owner = await journal.acquire(SHARD, "A")
-        for number, size in ((1, 10), (2, 20_000)):  # the second goes as a transaction
+        for number, size in ((1, 10), (2, 20_000)):
             box.talk("SCRIPT", "FLUSH")
             assert await journal.commit([step(owner, number, number - 1, size=size)]) == [Stored()]
         box.talk("SCRIPT", "FLUSH")
@@ -349,3 +353,29 @@ async def test_cells_of_many_shards_share_a_pipeline(box: Box) -> None:
         results = await journal.commit([step(owner, 1, 0, size=1_000) for owner in owners])
         assert [isinstance(result, Fenced) for result in results] == [shard == 5 for shard in range(40)]
         assert all(result == Stored() for shard, result in enumerate(results) if shard != 5)
+
+
+@pytest.mark.parametrize("by_effects", ["yes", "no"])
+async def test_a_commit_that_cannot_be_stored_holds_up_nobody_but_its_shard(box: Box, by_effects: str) -> None:
+    async with opened(box.url) as journal:
+        box.talk("CONFIG", "SET", "lua-replicate-commands", by_effects)
+        owners = [await journal.acquire(Cell(shard), "A") for shard in range(4)]
+        box.talk("SET", f"{{s1}}:e:{ORDER}", "not a list")
+        commits = [step(owner, 1, 0) for owner in owners]
+        first, broken, *behind = await journal.commit(commits)
+        assert first == Stored() and isinstance(broken, Failed) and "WRONGTYPE" in broken.cause
+        assert all(isinstance(result, Failed) for result in behind), "not tried: a failure ends the run"
+        first, broken, *behind = await journal.commit(commits)
+        assert isinstance(broken, Failed) and [first, *behind] == [Stored()] * 3, "it goes last from now on"
+        box.restart()
+        assert await send(journal, commits[:1]) == [Stored()]
+        assert (await journal.acquire(Cell(2), "B")).number == 1
+        assert (await journal.acquire(Cell(1), "B")).number == 0
+
+
+async def test_more_than_one_run_can_carry_goes_as_several(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_layout, "CALL_ARGUMENTS_MAX", 20)
+    async with opened(box.url) as journal:
+        owners = [await journal.acquire(Cell(shard), "A") for shard in range(20)]
+        assert await journal.commit([step(owner, 1, 0) for owner in owners]) == [Stored()] * 20
+        assert await journal.commit([step(owner, 2, 1) for owner in owners]) == [Stored()] * 20

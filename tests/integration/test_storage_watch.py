@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from actors.adapters.redis_journal import Health
+from actors.adapters.redis_health import Health
 from actors.runtime.limits import LIMITS
 from scripts.storage_watch import StorageWatch, shortage
 
