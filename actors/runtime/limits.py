@@ -45,7 +45,7 @@ class Limits:
     archive_events_max: int = 2_000  # of one actor: all of them come back in one append
     # The projector
     projector_poll_s: float = 0.25  # the longer, the more of an order's events become one row
-    projector_busy_round_s: float = 0.8  # from one to the next, once one has had so many orders:
+    projector_busy_round_s: float = 0.6  # from one to the next, once one has had so many orders:
     projector_busy_orders_min: int = 50
     projector_wait_rounds_max: int = 2  # then, for an order that has begun and goes on
     projector_retry_s: float = 0.5
