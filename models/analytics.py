@@ -36,15 +36,16 @@ class Figures(NamedTuple):
     refunds: int = 0
 
 
+Counts = tuple[int, int, int, int]
+"""Figures as they are added up: what is made for every order is a plain tuple."""
+
+
 class Wait(NamedTuple):
     """How long a supplier took for one consignment."""
 
     measure: str
     supplier: str
     ms: int
-
-
-NOTHING = Figures()
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Contribution:
     day: int
     retailer: str
     currency: str
-    figures: Mapping[Place, Figures]
+    figures: Mapping[Place, Counts]
     waits: tuple[Wait, ...] = ()
 
     def plain(self) -> list[Any]:
@@ -65,14 +66,14 @@ class Contribution:
     @classmethod
     def from_plain(cls, plain: list[Any]) -> Contribution:
         day, retailer, currency, figures, waits = plain
-        by_place = {(dimension, key): Figures(*rest) for dimension, key, *rest in figures}
+        by_place = {(row[0], row[1]): (row[2], row[3], row[4], row[5]) for row in figures}
         return cls(day, retailer, currency, by_place, tuple([Wait(*wait) for wait in waits]))
 
 
 def contribution(order: Order) -> Contribution:
     """What the order counts for."""
-    total = Figures(1, sum(line.quantity for line in order.lines), captured(order), refunded(order))
-    figures: dict[Place, Figures] = {(TOTAL, ""): total, (STATUS, headline(order)): total}
+    total = (1, sum([line.quantity for line in order.lines]), captured(order), refunded(order))
+    figures: dict[Place, Counts] = {(TOTAL, ""): total, (STATUS, headline(order)): total}
     if order.cancel_reason:
         figures[CANCELLATION, order.cancel_reason] = total
     for consignment in order.consignments:
@@ -80,8 +81,11 @@ def contribution(order: Order) -> Contribution:
         for number, revenue, refund in zip(consignment.lines, revenues, refunds, strict=True):
             line = order.lines[number - 1]
             for place in ((SUPPLIER, consignment.supplier), (BRAND, line.brand), (PRODUCT, line.product)):
-                _, units, taken, back = figures.get(place, NOTHING)
-                figures[place] = Figures(1, units + line.quantity, taken + revenue, back + refund)
+                had = figures.get(place)
+                if had is None:
+                    figures[place] = (1, line.quantity, revenue, refund)
+                else:
+                    figures[place] = (1, had[1] + line.quantity, had[2] + revenue, had[3] + refund)
     return Contribution(order.created_at // DAY_MS, order.retailer, order.currency, figures, tuple(_waits(order)))
 
 
@@ -91,6 +95,8 @@ def _by_line(order: Order, consignment: Consignment) -> tuple[tuple[int, ...], t
     A refund of lines counts for these lines. What else was refunded is divided in proportion to what then remains of
     each line, by the largest remainder, so that the order in which refunds came does not matter.
     """
+    if len(consignment.lines) == 1:
+        return (consignment.captured,), (consignment.refunded,)
     nothing = (0,) * len(consignment.lines)
     if not consignment.captured:
         return nothing, nothing
@@ -143,9 +149,10 @@ WaitsKey = tuple[str, str, int, str, int]
 
 @dataclass
 class Tally:
-    """By how much the roll-ups change. Every order counts for its retailer and for all of them together.
+    """By how much the roll-ups change.
 
-    sales: [orders, units, revenue, refunds]; waits: [consignments, milliseconds in all].
+    sales: [orders, units, revenue, refunds]; waits: [consignments, milliseconds in all]. Both by retailer; every order
+    counts for all retailers together as well, which is added up once for all orders (`rows`).
     """
 
     sales: dict[SalesKey, list[int]] = field(default_factory=dict)
@@ -153,14 +160,35 @@ class Tally:
 
     def add(self, one: Contribution, sign: int = 1) -> None:
         """Count an order in, or out again with a sign of -1."""
-        day, currency = one.day, one.currency
-        for retailer in (one.retailer, ALL_RETAILERS):
-            for (dimension, key), figures in one.figures.items():
-                sums = self.sales.setdefault((retailer, dimension, day, currency, key), [0, 0, 0, 0])
-                for place, figure in enumerate(figures):
-                    sums[place] += sign * figure
-            for measure, supplier, ms in one.waits:
-                bucket = bucket_of(ms, WAIT_BITS)
-                counts = self.waits.setdefault((retailer, measure, day, supplier, bucket), [0, 0])
-                counts[0] += sign
-                counts[1] += sign * ms
+        day, retailer, currency = one.day, one.retailer, one.currency
+        for (dimension, key), (orders, units, revenue, refunds) in one.figures.items():
+            place = (retailer, dimension, day, currency, key)
+            sums = self.sales.get(place)
+            if sums is None:
+                sums = self.sales[place] = [0, 0, 0, 0]
+            sums[0] += sign * orders
+            sums[1] += sign * units
+            sums[2] += sign * revenue
+            sums[3] += sign * refunds
+        for measure, supplier, ms in one.waits:
+            counts = self.waits.setdefault((retailer, measure, day, supplier, bucket_of(ms, WAIT_BITS)), [0, 0])
+            counts[0] += sign
+            counts[1] += sign * ms
+
+    def sales_rows(self) -> list[tuple[str | int, ...]]:
+        """Key and figures of every roll-up that has changed, those of all retailers together included."""
+        return _rows(self.sales)
+
+    def waits_rows(self) -> list[tuple[str | int, ...]]:
+        """As `sales_rows`."""
+        return _rows(self.waits)
+
+
+def _rows(sums: Mapping[SalesKey, list[int]] | Mapping[WaitsKey, list[int]]) -> list[tuple[str | int, ...]]:
+    """What has not changed after all needs no row."""
+    together: dict[tuple[str | int, ...], list[int]] = {}
+    for key, figures in sums.items():
+        place = (ALL_RETAILERS, *key[1:])
+        had = together.get(place)
+        together[place] = list(figures) if had is None else [a + b for a, b in zip(had, figures, strict=True)]
+    return [(*key, *figures) for both in (sums, together) for key, figures in both.items() if any(figures)]

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Update, bindparam, case, delet
 from sqlalchemy.dialects import postgresql, sqlite
 
 from actors.adapters.sqlalchemy_feed import FeedWriter, numbers_of, told_of
+from actors.adapters.sqlalchemy_rollups import RollUpWriter
 from actors.adapters.sqlalchemy_statements import Prepared, Values
 from actors.adapters.sqlalchemy_tables import connect, feed_departed, orders, shards, tasks, terms, translated
 from actors.runtime.reading import Batch, Fed, Kept, Overtaken, Position
@@ -36,6 +37,7 @@ class SqlReadModel:
         self._engine = engine = connect(url)
         self._insert = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
         self._feed = FeedWriter(engine, secrets.token_hex(8))
+        self._rollups = RollUpWriter(engine)
         upsert = self._insert(orders)
         columns: dict[str, ColumnElement[Any]] = {name: upsert.excluded[name] for name in COLUMNS}
         told = upsert.excluded.fed_at > literal_column("0")  # else the feed got nothing, and what it has had stands
@@ -114,6 +116,7 @@ class SqlReadModel:
             if self._advance.run(connection, [_move(batch) for batch in batches]) != len(batches):
                 raise Overtaken("a shard is not where this projector left it")
             self._feed.add(connection, told_of(batches, last), at)
+            self._rollups.follow(connection, batches, number)
             self._write_rows(connection, batches, last, number)
             for batch in batches:
                 if batch.before.rebuilding and not batch.after.rebuilding:
@@ -156,7 +159,7 @@ class SqlReadModel:
         task_rows: list[Values] = []
         term_rows: list[Values] = []
         for shard, _, (_, generation, _), changes in batches:
-            for row, version, snapshot, data_key, new_tasks, new_terms, telling, whole in changes:
+            for row, version, snapshot, data_key, new_tasks, new_terms, telling, whole, _, _ in changes:
                 fed, fed_at = "", 0
                 if telling is not None:
                     position += 1

@@ -1,36 +1,55 @@
-"""Writes the roll-ups for analytics: implements `analytics.RollUpModel`. There is one writer, beside the projector."""
+"""Writes the roll-ups for analytics: in the projector's transaction what can be counted at once (`RollUpWriter`), and
+what is behind beside it (implements `analytics.RollUpModel`)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from sqlalchemy import Connection, Table, and_, bindparam, delete, select, tuple_, update
+import orjson
+from sqlalchemy import Connection, Engine, Table, and_, bindparam, delete, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from actors.adapters.sqlalchemy_statements import Prepared, Values
+from actors.adapters.sqlalchemy_statements import Prepared
 from actors.adapters.sqlalchemy_tables import connect, counted, counting, orders, sales, shards, translated, waits
-from actors.runtime.analytics import Changed, Counting, Progress, ShardState, Snapshot
-from actors.runtime.reading import Overtaken
+from actors.runtime.analytics import Changed, Counted, Counting, Progress, ShardState, Snapshot
+from actors.runtime.reading import Batch, Overtaken
+from models.analytics import Contribution, Tally
 from models.decision import Millis
 
 PARAMETERS_MAX = 500
 NOWHERE = Progress(0, -1, "")
 
 
-class SqlRollUps:
-    """Every method blocks, and raises ReadModelUnavailable."""
+class RollUpWriter:
+    """Adds to the roll-ups, inside somebody's transaction."""
 
-    def __init__(self, url: str) -> None:
-        self._engine = connect(url)
-        self._insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
+    def __init__(self, engine: Engine) -> None:
+        self._insert = insert = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
+        names = [column.name for column in counted.c]
         gone = and_(counted.c.shard == bindparam("of_shard"), counted.c.order_id == bindparam("of_order"))
-        self._take_out = Prepared(self._engine, delete(counted).where(gone), ("of_shard", "of_order"))
-        self._put_counted = self._upsert(counted, added=())
-        self._add_sales = self._upsert(sales, added=("orders", "units", "revenue", "refunds"))
-        self._add_waits = self._upsert(waits, added=("consignments", "total_ms"))
+        self._take_out = Prepared(engine, delete(counted).where(gone), ("of_shard", "of_order"))
+        self._begin = Prepared(engine, insert(counted).on_conflict_do_nothing(), names)
+        self._put = self._upsert(engine, counted, added=())
+        self._add_sales = self._upsert(engine, sales, added=("orders", "units", "revenue", "refunds"))
+        self._add_waits = self._upsert(engine, waits, added=("consignments", "total_ms"))
+        behind = select(orders.c.id).where(
+            orders.c.shard == counting.c.shard,
+            orders.c.sequence >= counting.c.sequence,
+            tuple_(orders.c.sequence, orders.c.id) > tuple_(counting.c.sequence, counting.c.order_id),
+        )
+        self._follow = Prepared(
+            engine,
+            update(counting)
+            .where(
+                counting.c.shard == bindparam("of_shard"),
+                counting.c.generation == bindparam("of_generation"),
+                ~behind.exists(),
+            )
+            .values(sequence=bindparam("to_sequence"), order_id=bindparam("to_order")),
+            ("to_sequence", "to_order", "of_shard", "of_generation"),
+        )
 
-    def _upsert(self, table: Table, added: Sequence[str]) -> Prepared:
+    def _upsert(self, engine: Engine, table: Table, added: Sequence[str]) -> Prepared:
         """Insert rows; where there is one already, add to these columns, or replace what is no key."""
         insert = self._insert(table)
         values = {
@@ -40,7 +59,69 @@ class SqlRollUps:
         }
         keys = [column.name for column in table.primary_key]
         upsert = insert.on_conflict_do_update(index_elements=keys, set_=values)
-        return Prepared(self._engine, upsert, [column.name for column in table.c])
+        return Prepared(engine, upsert, [column.name for column in table.c])
+
+    def follow(self, connection: Connection, batches: Sequence[Batch], number: int) -> None:
+        """Count what the batches do to the orders of each shard of which all is counted before this write (which has
+        this number). Of other shards it is left to the counter. Before the orders' rows are written.
+
+        Raises Overtaken if an order that begins is counted already: then the projector has to look at it again."""
+        now: list[Counted] = []
+        begun: list[Counted] = []
+        tally = Tally()
+        earlier: list[tuple[int, str]] = []
+        for batch in batches:
+            if not self._keeps_up(connection, batch, number):
+                continue
+            for change in batch.orders:
+                counts = change.counts
+                assert counts is not None
+                tally.add(counts)
+                one = Counted(batch.shard, change.row.id, change.version, orjson.dumps(counts.plain()))
+                if change.begins:
+                    begun.append(one)
+                else:
+                    now.append(one)
+                    earlier.append((batch.shard, one.id))
+        for stored in self.counted_as(connection, earlier):
+            tally.add(Contribution.from_plain(orjson.loads(stored)), -1)
+        if self._begin.run(connection, begun) != len(begun):
+            raise Overtaken("an order that begins is counted already")
+        self.store(connection, now, tally)
+
+    def _keeps_up(self, connection: Connection, batch: Batch, number: int) -> bool:
+        """Whether all of the shard is counted; if so, it is up to this write now."""
+        shard, before, after, changes = batch
+        if not changes or before.rebuilding or after.rebuilding or any(change.counts is None for change in changes):
+            return False
+        last = max([change.row.id for change in changes])
+        return self._follow.run(connection, [(number, last, shard, before.generation)]) == 1
+
+    def counted_as(self, connection: Connection, orders: Sequence[tuple[int, str]]) -> list[bytes]:
+        """The contributions with which these orders are in the roll-ups, as far as they are."""
+        found: list[bytes] = []
+        key = tuple_(counted.c.shard, counted.c.order_id)
+        for first in range(0, len(orders), PARAMETERS_MAX):
+            some = key.in_(orders[first : first + PARAMETERS_MAX])
+            rows = connection.execute(select(counted.c.contribution).where(some))
+            found += [stored for stored in rows.scalars() if stored]
+        return found
+
+    def store(self, connection: Connection, now: Sequence[Counted], tally: Tally) -> None:
+        """What orders are counted as from now on, and what that changes."""
+        self._take_out.run(connection, [(one.shard, one.id) for one in now if not one.version])
+        self._put.run(connection, [one for one in now if one.version])
+        self._add_sales.run(connection, tally.sales_rows())
+        self._add_waits.run(connection, tally.waits_rows())
+
+
+class SqlRollUps:
+    """Every method blocks, and raises ReadModelUnavailable."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = connect(url)
+        self._insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
+        self._writer = RollUpWriter(self._engine)
 
     def states(self) -> Sequence[ShardState]:
         """Every shard that has rows, all as of one moment."""
@@ -86,24 +167,15 @@ class SqlRollUps:
 
     def counted_as(self, orders: Sequence[tuple[int, str]]) -> Sequence[bytes]:
         """The contributions with which these orders are in the roll-ups, as far as they are."""
-        found: list[bytes] = []
-        key = tuple_(counted.c.shard, counted.c.order_id)
         with translated(), self._engine.connect() as connection:
-            for first in range(0, len(orders), PARAMETERS_MAX):
-                some = key.in_(orders[first : first + PARAMETERS_MAX])
-                rows = connection.execute(select(counted.c.contribution).where(some))
-                found += [stored for stored in rows.scalars() if stored]
-        return found
+            return self._writer.counted_as(connection, orders)
 
     def store(self, step: Counting) -> None:
         """All of it in one transaction. Raises Overtaken, with nothing stored, if a shard is not at `before`."""
         with translated(), self._engine.begin() as connection:
             for shard, before, after in step.moves:
                 self._move(connection, shard, before, after)
-            self._take_out.run(connection, [(one.shard, one.id) for one in step.counted if not one.version])
-            self._put_counted.run(connection, [one for one in step.counted if one.version])
-            self._add_sales.run(connection, _rows(step.tally.sales))
-            self._add_waits.run(connection, _rows(step.tally.waits))
+            self._writer.store(connection, step.counted, step.tally)
 
     def note(self, drained: Mapping[int, Millis]) -> None:
         """By shard, the time up to which everything that had happened is counted."""
@@ -122,8 +194,3 @@ class SqlRollUps:
         moved = connection.execute(update(counting).where(counting.c.shard == shard, *place).values(**after._asdict()))
         if moved.rowcount != 1:
             raise Overtaken(f"shard {shard} is not counted as far as it was left")
-
-
-def _rows(sums: Mapping[Any, Sequence[int]]) -> list[Values]:
-    """What a roll-up changes by, as rows; what has not changed after all needs none."""
-    return [(*key, *figures) for key, figures in sums.items() if any(figures)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -10,10 +11,13 @@ import orjson
 from actors.runtime.codec import Answered, encode_snapshot
 from actors.runtime.kind import ActorKind
 from actors.runtime.reading import Numbers, OrderChange, Telling
+from models.analytics import Contribution, contribution
 from models.catalogue import decode_event
 from models.feed import Entry, published
 from models.order.state import Order
 from models.projection import new_terms, order_row, task_rows
+
+log = logging.getLogger("dray.projector")
 
 Run = tuple[int, Sequence[bytes]]
 """The version before, and the events."""
@@ -81,8 +85,19 @@ def step(
         terms=new_terms(known.order, order),
         telling=told,
         whole=whole,
+        begins=not whole and known.version == 0,
+        counts=None if whole else counted(order),
     )
     return Step(Known(order, version, told.after if told else known.numbers), change)
+
+
+def counted(order: Order) -> Contribution | None:
+    """What the order counts for in the roll-ups; None if it cannot be told, which must not keep it out of lists."""
+    try:
+        return contribution(order)
+    except Exception:
+        log.exception("%s cannot be counted", order.id)
+        return None
 
 
 def telling(order: Order, before: Numbers, entries: Sequence[Entry]) -> Telling:

@@ -45,13 +45,13 @@ class Limits:
     archive_events_max: int = 2_000  # of one actor: all of them come back in one append
     # The projector
     projector_poll_s: float = 0.25  # the longer, the more of an order's events become one row
-    projector_busy_poll_s: float = 0.4  # once a round has had so many orders:
+    projector_busy_round_s: float = 0.6  # from one to the next, once one has had so many orders:
     projector_busy_orders_min: int = 50
     projector_wait_rounds_max: int = 2  # then, for an order that has begun and goes on
     projector_retry_s: float = 0.5
     projector_report_ms: int = 1_000
-    projector_entries_max: int = 256  # per shard and read
-    projector_orders_known_max: int = 5_000
+    projector_entries_max: int = 512  # per shard and read
+    projector_orders_known_max: int = 1_000  # more are read again sooner than they pay for their place in the caches
     rebuild_page_orders_max: int = 500
     feed_kept_days: int = 30
     feed_trimmed_rows_max: int = 10_000  # at a time, once every `projector_report_ms`

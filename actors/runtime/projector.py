@@ -5,9 +5,9 @@ nothing. A row carries its order's version, and an entry that does not continue 
 older is skipped, and where something is missing the order is read whole from the journal. So the projector mends what
 it finds. The feed is only ever added to: what it has had of an order is known by the order's version as well.
 
-When it is busy, an order that begins waits for a round, and for another if more has happened to it meanwhile: most of
-what happens to it happens at once, so it is written once, not twice or three times. Its entries stay in the stream,
-beyond the offset, until it is.
+When it is busy, its rounds are longer, and an order that begins waits for a round, and for another if more has happened
+to it meanwhile, unless it is paid out: most of what happens to it happens at once, up to then, so it is written once,
+not twice or three times. Its entries stay in the stream, beyond the offset, until it is.
 """
 
 from __future__ import annotations
@@ -33,14 +33,19 @@ from actors.runtime.reading import (
     ReadModelUnavailable,
     Stream,
 )
+from models.catalogue import EVENT_NAMES
 from models.decision import Address, Millis
 from models.feed import Entry
+from models.order.messages import SharesTransferred
 from models.order.state import Order
 
 log = logging.getLogger("dray.projector")
 
 DAY_MS = 86_400_000
 ALWAYS = 2**63
+PAID_OUT = EVENT_NAMES[SharesTransferred].encode() + b" "
+"""How the event is stored with which nothing more is about to happen to an order."""
+
 UNCLEAR = -1
 """The version of an order that has rows and no feed, or a feed and no rows: whatever comes, it is read whole."""
 
@@ -60,7 +65,10 @@ class _Waiting(NamedTuple):
 
     def moves(self, rounds_max: int) -> bool:
         """Whether to wait for what else happens to it."""
-        return self.runs[0][0] == 0 and self.rounds < rounds_max and len(self.runs) > self.seen
+        before, _ = self.runs[0]
+        _, latest = self.runs[-1]
+        paid_out = bool(latest) and latest[-1].startswith(PAID_OUT)
+        return before == 0 and self.rounds < rounds_max and len(self.runs) > self.seen and not paid_out
 
 
 class _Followed(NamedTuple):
@@ -99,7 +107,9 @@ class Projector:
     async def run(self) -> None:
         """Prepare, then follow for ever; whatever goes wrong is tried again."""
         prepared = False
+        now = asyncio.get_running_loop().time
         while True:
+            began = now()
             try:
                 if not prepared:
                     await self.prepare()
@@ -118,8 +128,12 @@ class Projector:
                 prepared = False
                 await asyncio.sleep(self._limits.projector_retry_s)
                 continue
-            pause_s = self._limits.projector_busy_poll_s if self._busy else self._limits.projector_poll_s
-            await asyncio.sleep(0 if more else pause_s)
+            await asyncio.sleep(0 if more else self._pause_s(now() - began))
+
+    def _pause_s(self, took_s: float) -> float:
+        """Until the next round. When it is busy, rounds begin at a steady pace, however long they take."""
+        least_s = self._limits.projector_poll_s
+        return max(least_s, self._limits.projector_busy_round_s - took_s) if self._busy else least_s
 
     def at_hand(self, order: str, version: int) -> Order | None:
         """The state of an order at this version if it is in memory. May be asked from any thread."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from actors.runtime.ports import Record, StreamEntry
+from models.analytics import Contribution
 from models.decision import Address, Millis
 from models.projection import OrderRow, TaskRow
 
@@ -102,6 +103,7 @@ class OrderChange(NamedTuple):
     telling: what is new for the feed, if anything.
     whole:   the rows come from the journal itself, and the data key with them; else `data_key` counts for a new order
              only: an erased one stays erased.
+    begins:  the order has no rows yet. counts: what it counts for in the roll-ups, unless that is left to the counter.
     """
 
     row: OrderRow
@@ -112,6 +114,8 @@ class OrderChange(NamedTuple):
     terms: Collection[str]
     telling: Telling | None
     whole: bool = False
+    begins: bool = False
+    counts: Contribution | None = None
 
 
 class Batch(NamedTuple):
@@ -145,8 +149,9 @@ class ReadModel(Protocol):
     def write(self, batches: Sequence[Batch], at: Millis) -> None:
         """All of it in one transaction, durable when it returns; `at`: the time that the feed's rows are written with.
         Raises Overtaken, with nothing written, if a shard is not at `before` any more or another projector has been
-        prepared since. A batch that ends a rebuild deletes the shard's rows of earlier generations; what the feed has
-        of those orders is remembered."""
+        prepared since. The roll-ups count the orders of those shards of which all was counted before. A batch that
+        ends a rebuild deletes the shard's rows of earlier generations; what the feed has of those orders is
+        remembered."""
         ...
 
     def trim_feed(self, before: Millis, limit: int) -> None:

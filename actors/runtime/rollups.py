@@ -1,4 +1,8 @@
-"""Keeps the roll-ups for analytics in step with the orders' rows, a little behind them and off the projector's round.
+"""Brings the roll-ups for analytics up to the orders' rows where they are behind, off the projector's round.
+
+Where all of a shard is counted, the projector's transaction counts what it writes. Here is what that leaves: rows of
+before a start, of a rebuild, of an order that could not be counted at once. Until they are counted, so is all else of
+their shard here.
 
 Every row knows where its shard's stream was when it was last written, so what has changed is found by going on from
 there. Each such order is taken out as what it was counted as and counted as what it is now, in one transaction with

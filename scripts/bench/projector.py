@@ -1,4 +1,5 @@
-"""What an order costs the projector: its CPU, and Redis's, with the streams of a busy system and SQLite.
+"""What an order costs the projector, the reports' roll-ups included: its CPU, and Redis's, with the streams of a busy
+system and SQLite.
 
 Orders have two lines, mostly of two suppliers, and go from placed to paid out in eight or nine events. Their lives fall
 into one round of the projector, or into two or three: that is what makes the difference between a system that is slow
@@ -19,10 +20,12 @@ from pathlib import Path
 
 from actors.adapters.redis_stream import RedisStream
 from actors.adapters.sqlalchemy_projection import SqlReadModel
+from actors.adapters.sqlalchemy_rollups import SqlRollUps
 from actors.order import KIND
 from actors.runtime.codec import encode_event
 from actors.runtime.ports import Append, Cell, Commit, Group, Ownership, Stored
 from actors.runtime.projector import Projector
+from actors.runtime.rollups import RollUps
 from models.decision import Address, Event
 from models.identity import order_id
 from models.order import messages as m
@@ -74,10 +77,14 @@ async def _measure(url: str, path: Path, orders: int, rounds: int) -> Line:
     journal = RedisStream(url, stream_kinds=frozenset({"order"}))
     await journal.open()
     model = _Timed(f"sqlite:///{path}")
-    projector = Projector(KIND, journal, model, shards=SHARDS, wall=lambda: time.time_ns() // 1_000_000)
+    projector = Projector(KIND, journal, model, shards=SHARDS, wall=_wall)
     await projector.prepare()
     await projector.round()
     while await projector.rebuild_page():
+        pass
+    counting = SqlRollUps(f"sqlite:///{path}")
+    rollups = RollUps(KIND, counting, wall=_wall)
+    while rollups.step():
         pass
     owned = [await journal.acquire(Cell(shard), "bench") for shard in range(SHARDS)]
     spare_the_collector()
@@ -89,6 +96,8 @@ async def _measure(url: str, path: Path, orders: int, rounds: int) -> Line:
             pass
         spent += _cpu_s() - cpu
         redis += (await journal.health()).cpu_s - before.cpu_s
+    assert not rollups.step(), "the projector has not counted all that it has written"
+    counting.close()
     await journal.close()
     model.close()
     return Line(
@@ -110,6 +119,10 @@ class _Timed(SqlReadModel):
         began = time.thread_time()
         super().write(*arguments)  # type: ignore[arg-type]
         self.spent_s += time.thread_time() - began
+
+
+def _wall() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _cpu_s() -> float:

@@ -21,6 +21,7 @@ from actors.adapters.sqlalchemy_projection import SqlReadModel
 from actors.adapters.sqlalchemy_rollups import SqlRollUps
 from actors.adapters.sqlalchemy_tables import connect, counted, sales, waits
 from actors.order import KIND as ORDER
+from actors.runtime import folding
 from actors.runtime.analytics import Period
 from actors.runtime.codec import replay
 from actors.runtime.limits import LIMITS
@@ -288,6 +289,48 @@ async def test_it_is_told_up_to_when_everything_is_counted(books: Books) -> None
     assert books.reader.as_of() == START
     books.count()
     assert books.reader.as_of() == START + 5_000
+
+
+async def test_once_all_is_counted_the_projector_counts_what_it_writes(books: Books) -> None:
+    books.count()
+    lives = [random_life(number, 7) for number in range(8)]
+    for part in (2, 3, 99):
+        for life in lives:
+            await books.writer.add((life, part))
+        await books.follow()
+        agrees(books, books.orders)
+    assert not books.rollups.step(), "nothing is left to the counter"
+    books.start()
+    late = random_life(9, 7)
+    await books.writer.add((late, len(late.events)))
+    await books.follow()
+    agrees(books, books.orders)
+
+
+async def test_what_the_projector_cannot_count_is_left_to_the_counter_with_all_that_follows(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    books.count()
+
+    def failing(_order: Order) -> None:
+        raise ValueError
+
+    lives = [random_life(number, 8) for number in range(8)]
+    monkeypatch.setattr(folding, "contribution", failing)
+    for life in lives[:4]:
+        await books.writer.add((life, len(life.events)))
+    await books.follow()
+    monkeypatch.undo()
+    for life in lives[4:]:
+        await books.writer.add((life, len(life.events)))
+    await books.follow()
+    assert books.reader.sales(Period(0, FIRST_DAY + 99), "total") == []
+    books.count()
+    agrees(books, books.orders)
+    last = random_life(8, 8)
+    await books.writer.add((last, len(last.events)))
+    await books.follow()
+    agrees(books, books.orders)
 
 
 async def test_a_second_counter_is_refused_and_counts_nothing_twice(books: Books) -> None:

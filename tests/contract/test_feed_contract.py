@@ -235,6 +235,18 @@ async def test_when_busy_what_begins_waits_while_it_goes_on_for_two_rounds(new_d
     side.close()
 
 
+async def test_when_busy_what_is_paid_out_waits_for_nothing(new_database: Callable[[], str]) -> None:
+    side = Side(new_database(), BUSY)
+    await side.projector.prepare()
+    while await side.projector.round() or await side.projector.rebuild_page():
+        pass
+    one = life(0)
+    await side.writer.add((one, next(n for n, event in enumerate(one.events, 1) if b"order.transferred/1 " in event)))
+    await side.projector.round()
+    assert [row.order for row in rows(side.url)] == [one.id]
+    side.close()
+
+
 async def test_what_waits_counts_as_lag(new_database: Callable[[], str]) -> None:
     side = Side(new_database(), replace(BUSY, projector_report_ms=0))
     clock = count(START, 1_000)
