@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from scripts.compiling.modules import FOLDERS, PACKAGES
+from scripts.compiling.modules import PACKAGES, compiled_modules
 from scripts.compiling.records import Rewriter
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -103,8 +103,7 @@ def _make(target: Path, meanwhile: Meanwhile) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     for package in PACKAGES:
         shutil.copytree(ROOT / package, partial / package, ignore=shutil.ignore_patterns("__pycache__"))
-    paths = {path.relative_to(partial): path for folder in FOLDERS for path in (partial / folder).rglob("*.py")}
-    modules = {".".join(name.with_suffix("").parts): path for name, path in paths.items()}
+    modules = {name.removesuffix(".py").replace("/", "."): partial / name for name in compiled_modules(partial)}
     rewriter = Rewriter({module: path.read_text() for module, path in modules.items()})
     for module, source in rewriter.rewritten().items():
         modules[module].write_text(source)
