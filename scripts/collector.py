@@ -16,8 +16,8 @@ def spare_the_collector(young_objects_max: int = YOUNG_OBJECTS_MAX) -> None:
 
     Turns, folding and requests make many small immutable records and no cycle (none in 4,000 orders); with CPython's
     defaults a fifth of a host's time went into walking them (measured: 1.70 ms of CPU per order against 1.34 ms). Only
-    the youngest are ever looked at: a look at more stops the world (0.4 s at a million objects), and what is older goes by
-    its reference counts.
+    the youngest are ever looked at: a look at more stops the world (0.4 s at a million objects), and what is older goes
+    by its reference counts.
 
     young_objects_max: so many more than at the last look, and the youngest are looked at.
     """

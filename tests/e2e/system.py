@@ -10,10 +10,15 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from scripts.compiling import build
+from scripts.compiling.build import CannotCompile
 
 ROOT = Path(__file__).parents[2]
 COMMAND_TIMEOUT_S = 120.0
@@ -26,10 +31,18 @@ BUYER = {
 }
 
 
+@cache
+def compile_once() -> None:
+    """Before the first system starts, so that no command is waited for while it compiles."""
+    with suppress(CannotCompile):
+        build.twin(print)
+
+
 class System:
     """One data directory."""
 
     def __init__(self, data: Path, **environment: str) -> None:
+        compile_once()
         self.data = data
         self.environment = {name: text for name, text in os.environ.items() if not name.startswith(("DRAY_", "RAY_"))}
         self.environment |= {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1", **environment}
