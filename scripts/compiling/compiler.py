@@ -43,7 +43,7 @@ def main() -> None:
     os.chdir(sys.argv[1])
     extensions = mypycify(
         [*CHECKER, *compiled_modules(Path())],
-        opt_level="2",
+        opt_level="1",
         debug_level="0",
         multi_file=True,
         target_dir="build",

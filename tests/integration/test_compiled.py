@@ -13,7 +13,8 @@ import pytest
 from scripts.compiling import build
 from scripts.compiling.build import ROOT, CannotCompile
 
-SUITES = ("tests/models", "tests/runtime", "tests/simulation/test_seeds.py")
+SEEDS = "tests/simulation/test_seeds.py::test_every_invariant_holds"
+SUITES = ("tests/models", "tests/runtime", f"{SEEDS}[from 0]", f"{SEEDS}[from 25]")
 TIMEOUT_S = 600
 
 
