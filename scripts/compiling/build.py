@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -52,18 +53,21 @@ def path_of_processes(mode: str, say: Say, meanwhile: Meanwhile = lambda: None) 
 
 
 def twin(say: Say, meanwhile: Meanwhile = lambda: None) -> Path:
-    """The compiled twin of this checkout, made now if need be. Raises CannotCompile."""
+    """The compiled twin of this checkout, made now if need be. Raises CannotCompile; what has failed once is not tried
+    again until something changes, or somebody removes what the compiler said."""
     home = Path(sys.prefix) / "compiled"
     target = home / fingerprint()
     if target.is_dir():
         return target
     require_tools()
-    home.mkdir(exist_ok=True)
-    with _alone(home / "lock", say):
-        if not target.is_dir():
-            say("compiling what orders go through (once, about a minute)")
-            _make(target, meanwhile)
-            _forget_old(home)
+    try:
+        home.mkdir(exist_ok=True)
+        with _alone(home / "lock", say, meanwhile):
+            if not target.is_dir():
+                _make(target, say, meanwhile)
+                _forget_old(home)
+    except OSError as error:
+        raise CannotCompile(f"{home}: {error.strerror}") from error
     return target
 
 
@@ -97,9 +101,12 @@ def require_tools() -> None:
         raise CannotCompile("Python's headers are not installed (Debian: apt-get install python3-dev)")
 
 
-def _make(target: Path, meanwhile: Meanwhile) -> None:
+def _make(target: Path, say: Say, meanwhile: Meanwhile) -> None:
     """Raises CannotCompile. Nothing is found under the target's name before it is whole."""
-    partial = target.with_suffix(".partial")
+    partial, failed = target.with_suffix(".partial"), target.with_suffix(".log")
+    if failed.exists():
+        raise CannotCompile(f"the compiler has failed before; what it said is in {failed} (remove it to try again)")
+    say("compiling what orders go through (once, a minute or two)")
     shutil.rmtree(partial, ignore_errors=True)
     for package in PACKAGES:
         shutil.copytree(ROOT / package, partial / package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -107,9 +114,10 @@ def _make(target: Path, meanwhile: Meanwhile) -> None:
     rewriter = Rewriter({module: path.read_text() for module, path in modules.items()})
     for module, source in rewriter.rewritten().items():
         modules[module].write_text(source)
-    log = target.with_suffix(".log")
+    log = target.with_suffix(".partial.log")
     if _run([sys.executable, "-m", "scripts.compiling.compiler", str(partial)], log, meanwhile):
-        raise CannotCompile(f"the compiler failed; what it said is in {log}")
+        log.rename(failed)
+        raise CannotCompile(f"the compiler failed; what it said is in {failed}")
     log.unlink()
     shutil.rmtree(partial / "build")
     partial.rename(target)
@@ -141,11 +149,17 @@ def _forget_old(home: Path) -> None:
 
 
 @contextmanager
-def _alone(lock: Path, say: Say) -> Iterator[None]:
+def _alone(lock: Path, say: Say, meanwhile: Meanwhile) -> Iterator[None]:
     with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another call is compiling; waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
+        waits = False
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not waits:
+                    say("another call is compiling; waiting for it")
+                waits = True
+                meanwhile()
+                time.sleep(POLL_S)
         yield

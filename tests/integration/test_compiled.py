@@ -69,6 +69,28 @@ def test_without_a_compiler_dray_runs_as_it_is_written(monkeypatch: pytest.Monke
     assert build.path_of_processes("no", said.append) == str(ROOT)
 
 
+def test_a_compiler_that_fails_is_not_tried_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, twin: Path) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setenv("CC", "false")
+    monkeypatch.setattr(build, "_run", lambda _command, log, _meanwhile: log.write_text("no such thing"))
+    with pytest.raises(CannotCompile, match="the compiler failed; what it said is in"):
+        build.twin(print)
+    log = tmp_path / "compiled" / f"{build.fingerprint()}.log"
+    assert log.read_text() == "no such thing"
+    with pytest.raises(CannotCompile, match="has failed before"):
+        build.twin(print)
+
+
+def test_where_nothing_can_be_written_dray_runs_as_it_is_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, twin: Path
+) -> None:
+    (tmp_path / "compiled").write_text("a file where the directory should be")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    said: list[str] = []
+    assert build.path_of_processes("auto", said.append) == str(ROOT)
+    assert str(tmp_path) in said[0]
+
+
 def test_who_is_told_to_stop_waits_for_no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, twin: Path) -> None:
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
 
