@@ -111,7 +111,7 @@ class Settings:
         _one_of("auto", "yes", "no"), metavar="auto|yes|no",
     )  # fmt: skip
     compiled: str = _set(
-        "auto", "compile what orders go through (once, about a minute); auto: where there is a C compiler",
+        "auto", "compile what orders go through (once, a minute or two); auto: where there is a C compiler",
         _one_of("auto", "yes", "no"), metavar="auto|yes|no",
     )  # fmt: skip
     log_level: str = _set("info", "of all processes", _one_of("debug", "info", "warning", "error"), metavar="LEVEL")

@@ -81,7 +81,7 @@ def fingerprint() -> str:
 
 def _sources() -> Iterator[Path]:
     for package in (*PACKAGES, "scripts/compiling"):
-        yield from sorted(p for p in (ROOT / package).rglob("*") if p.suffix in (".py", ".lua"))
+        yield from sorted(p for p in (ROOT / package).rglob("*") if p.is_file() and "__pycache__" not in p.parts)
 
 
 def _version(package: str) -> str:
