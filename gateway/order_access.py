@@ -15,6 +15,7 @@ from gateway.replies import checked, etag
 from gateway.views import View, consignment_of_task, sees
 from models.decision import Address, Command
 from models.identity import is_order_id, order_of
+from models.record import changed
 
 ANY_VERSION = 0
 NO_VERSION = -1
@@ -92,7 +93,7 @@ async def told(call: Call, found: Found | FoundTask, command: Command) -> Found:
         expected_version=expected_version,
     )
     if not known:
-        reply = reply._replace(replayed=False)
+        reply = changed(reply, replayed=False)
     return Found(found.order, checked(reply))
 
 

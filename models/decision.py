@@ -41,14 +41,16 @@ class Event:
     at: Millis
 
 
-class Send(NamedTuple):
+@dataclass(frozen=True)
+class Send:
     """A command for another actor, delivered at least once, after the commit that holds what it rests on."""
 
     to: Address
     command: Command
 
 
-class Effect(NamedTuple):
+@dataclass(frozen=True)
+class Effect:
     """A request to the outside world, as data.
 
     It leaves after the commit. Its outcome comes back to `reply_to` as the command that the runner of `port` makes.
@@ -100,7 +102,8 @@ NOTHING = Accepted()
 """Accepted, and nothing changes: what a repeat of a settled command gets."""
 
 
-class Due(NamedTuple):
+@dataclass(frozen=True)
+class Due:
     """What an actor still has to do, derived from its state after every turn and written by the same commit.
 
     at:      when the actor wants a `Tick`, if nothing else happens before.

@@ -91,8 +91,7 @@ def address_of(text: bytes) -> Address:
 
 def score_of(due: Due) -> int:
     """Where an entry stands in the due index: pending ones first, by time, then the timers, by time."""
-    at, pending = due
-    return at if pending else at + TIMERS
+    return due.at if due.pending else due.at + TIMERS
 
 
 def due_of(score: int) -> Due:

@@ -2,8 +2,8 @@
 something to store.
 
 Batches form by what has piled up while the previous flush was under way, never by a timer: the busier the host, the
-larger the commits and the cheaper each order. There are two loops, each with half of the cells: with one alone, all that
-a host has at hand waits for the same flush again and again, and the host with it (measured: 5 % fewer orders).
+larger the commits and the cheaper each order. There are two loops, each with half of the cells: with one alone, all
+that a host has at hand waits for the same flush again and again, and the host with it (measured: 5 % fewer orders).
 """
 
 from __future__ import annotations

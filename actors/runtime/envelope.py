@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 from actors.runtime.ports import Guard
 from models.decision import Address, Command, Millis
@@ -15,7 +15,8 @@ class Read(Command):
     """Asks for the actor's view; decides nothing."""
 
 
-class Envelope(NamedTuple):
+@dataclass(frozen=True)
+class Envelope:
     """A command on its way.
 
     expires_at: receivers drop it after this time; the sender's intent sends it again.
@@ -54,7 +55,8 @@ class Status(StrEnum):
     FAILED = "failed"  # a turn raised; the command is parked after five attempts
 
 
-class Reply(NamedTuple):
+@dataclass(frozen=True)
+class Reply:
     """The answer to one envelope. `body` is JSON; for OK it is the actor's view, or what the decision replied.
 
     replayed: True when `command_id` had been answered before and the view is the one of now.

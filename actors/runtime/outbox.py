@@ -39,8 +39,8 @@ class Outbox:
         if sends:
             host = self._host
             expires_at = host.wall() + self._ttl_ms
-            for to, command in sends:
-                envelope = Envelope(to, command, expires_at, asks=False)
+            for send in sends:
+                envelope = Envelope(send.to, send.command, expires_at, asks=False)
                 if host.accept(host.work(envelope)) is not None:
                     self._tell(envelope)
         if not effects:

@@ -73,7 +73,8 @@ class Turn:
         if decision.closing is not None:
             self._close_with(decision.closing, id_)
         steps = list(decision.joint)
-        for to, command in steps:  # grows while it is walked
+        for step in steps:  # grows while it is walked
+            to, command = step.to, step.command
             assert to.id == id_, "joint commands stay with companions"
             followed = self.decide(to.kind, command)
             if type(followed) is Rejected:
