@@ -30,6 +30,7 @@ else:
                 delattr(cls, name)  # a default of the same name in the class would make every read look there first
             cls.__init__ = _fast_init(cls)
             cls._copied = _fast_copy(cls)
+            cls._changed = changed  # what compiled code calls
             cls._plain = _fields_by_name
             return cls
 

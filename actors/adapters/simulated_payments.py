@@ -14,6 +14,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple, assert_never
@@ -204,8 +205,12 @@ def _minted(order: str, now: Wall) -> Millis:
 def _id(prefix: str, request: AnyRequest) -> str:
     """Begins with the time of the order's own id: Stripe's ids, too, begin with their time, and so an index over them
     grows at its end, which is cheap."""
-    made = f"{minted_at(request.order):012x}"
-    return prefix + made + blake2b(request.key.encode(), digest_size=8).hexdigest()
+    return prefix + _made(request.order) + blake2b(request.key.encode(), digest_size=8).hexdigest()
+
+
+@lru_cache(maxsize=1024)  # an order has a handful of effects, within a second
+def _made(order: str) -> str:
+    return f"{minted_at(order):012x}"
 
 
 class LedgerLine(NamedTuple):

@@ -34,13 +34,15 @@ from models.order.state import (
 from models.order.tables import CONSIGNMENT, SHOWN, allows
 
 _MINUTE_MS = 60_000
+_SECONDS = [f"{second:02d}" for second in range(60)]
+_MILLIS = [f"{ms:03d}" for ms in range(1000)]  # formatting them anew costs ten times a look, a dozen times an order
 
 
 def rfc3339(at: Millis) -> str:
     """Milliseconds since the epoch as `2026-11-22T21:00:00.000Z`."""
     minute, ms = divmod(at, _MINUTE_MS)
     seconds, ms = divmod(ms, 1000)
-    return f"{_minute(minute)}:{seconds:02d}.{ms:03d}Z"
+    return f"{_minute(minute)}:{_SECONDS[seconds]}.{_MILLIS[ms]}Z"
 
 
 @lru_cache(maxsize=4096)

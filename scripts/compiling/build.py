@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from scripts.compiling.constants import with_constants
 from scripts.compiling.modules import PACKAGES, compiled_modules
 from scripts.compiling.records import Rewriter
 
@@ -114,6 +115,8 @@ def _make(target: Path, say: Say, meanwhile: Meanwhile) -> None:
     rewriter = Rewriter({module: path.read_text() for module, path in modules.items()})
     for module, source in rewriter.rewritten().items():
         modules[module].write_text(source)
+    for path in modules.values():
+        path.write_text(with_constants(path.read_text()))
     log = target.with_suffix(".partial.log")
     if _run([sys.executable, "-m", "scripts.compiling.compiler", str(partial)], log, meanwhile):
         log.rename(failed)

@@ -6,7 +6,7 @@ methods of every record are written out here as source text, and its decorators 
     @event("stock.received/1")            class StockReceived(Event):
     @dataclass(frozen=True)                   quantity: int
     class StockReceived(Event):     ->        def __init__(self, at: Millis, quantity: int) -> None: ...
-        quantity: int                         def __eq__, __hash__, __repr__, _copied, _plain
+        quantity: int                         def __eq__, __hash__, __repr__, _changed, _copied, _plain
                                           record_class(StockReceived, {"quantity": ("int", record_field())})
                                           event("stock.received/1")(StockReceived)
 
@@ -28,7 +28,7 @@ _OPEN = ast.parse("_mypyc_attr(allow_interpreted_subclasses=True)", mode="eval")
 SUPPORT = f"""
 from typing import Any as _Any
 from mypy_extensions import mypyc_attr as _mypyc_attr
-from {COMPILED} import record_class as _record_class, record_field as _record_field, shown as _shown
+from {COMPILED} import SAME as _SAME, record_class as _record_class, record_field as _record_field, shown as _shown
 """
 
 
@@ -100,6 +100,8 @@ class Rewriter:
     def _module(self, module: str, tree: ast.Module) -> str:
         body: list[ast.stmt] = []
         borrowed: set[tuple[str, str]] = set()
+        if self._imports[module].get("changed") == (RECORD, "changed"):
+            tree = _Changes().visit(tree)
         for node in tree.body:
             if isinstance(node, ast.ImportFrom) and node.module == RECORD:
                 body += _import_of_records(node)
@@ -161,6 +163,18 @@ class Rewriter:
         }
 
 
+class _Changes(ast.NodeTransformer):
+    """`changed(record, field=value)` as `record._changed(field=value)`: where the record's class is known, that is a
+    call in C. `changed(record, **fields)` stays: there the names are known at run time only."""
+
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        self.generic_visit(node)
+        named = isinstance(node.func, ast.Name) and node.func.id == "changed"
+        if not named or any(keyword.arg is None for keyword in node.keywords):
+            return node
+        return ast.Call(ast.Attribute(node.args[0], "_changed", ast.Load()), [], node.keywords)
+
+
 def _is_record_decorator(decorator: ast.expr) -> TypeGuard[ast.Call]:
     return isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Name) and decorator.func.id == "dataclass"
 
@@ -201,6 +215,7 @@ def _methods(name: str, fields: Iterable[Field], *, eq: bool) -> str:
     if keywords:
         parameters += ["*", *keywords]
     copies = ", ".join(f"{f.name}=self.{f.name}" if f.kw_only else f"self.{f.name}" for f in fields)
+    changes = ", ".join(f"{f.name}=self.{f.name} if {f.name} is _SAME else {f.name}" for f in fields)
     lines = [
         f"class {name}:",
         f"    def __init__({', '.join(parameters)}) -> None:",
@@ -208,6 +223,8 @@ def _methods(name: str, fields: Iterable[Field], *, eq: bool) -> str:
         "        pass",
         "    def _copied(self) -> _Any:",
         f"        return {name}({copies})",
+        f"    def _changed(self{''.join(f', {f.name}: _Any = _SAME' for f in fields)}) -> {name!r}:",
+        f"        return {name}({changes})",
         "    def _plain(self) -> _Any:",
         f"        return {{{', '.join(f'{f.name!r}: self.{f.name}' for f in fields)}}}",
         "    def __repr__(self) -> str:",
@@ -225,12 +242,8 @@ def _methods(name: str, fields: Iterable[Field], *, eq: bool) -> str:
 
 
 def _import_of_records(node: ast.ImportFrom) -> list[ast.stmt]:
-    """What is left of an import of `models.record`: `changed` has a compiled twin, `dataclass` has done its work."""
-    lines = [
-        f"from {COMPILED if alias.name == 'changed' else RECORD} import {alias.name}"
-        for alias in node.names
-        if alias.name != "dataclass"
-    ]
+    """What is left of an import of `models.record`: functions have compiled twins, `dataclass` has done its work."""
+    lines = [f"from {COMPILED} import {alias.name}" for alias in node.names if alias.name != "dataclass"]
     return list(ast.parse("\n".join(lines)).body)
 
 

@@ -12,6 +12,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from models.record import plain
+from scripts.compiling.constants import with_constants
 from scripts.compiling.records import Rewriter
 
 BASE = """
@@ -116,3 +117,23 @@ def test_pydantic_reads_rewritten_records_whatever_they_are_inside(parcels: Any)
         read({"parcels": {"rows": {"a": {"weight_g": "heavy"}}}})
     with pytest.raises(ValidationError):
         read({})
+
+
+def test_what_is_written_in_capitals_and_assigned_once_is_declared_constant() -> None:
+    source = """from __future__ import annotations
+R = TypeVar("R")
+ONE = 1
+_TABLE: dict[str, int] = {"ä": 1}
+LATE = 1
+SHARED = None
+lower = 2
+def late():
+    global SHARED
+    SHARED = 2
+LATE = 2
+"""
+    declared = with_constants(source).splitlines()
+    assert declared[1] == "from typing import Final as _Final"
+    del declared[1]
+    expected = source.replace("ONE =", "ONE: _Final =").replace("_TABLE: dict[str, int]", "_TABLE: _Final[dict[str, int]]")
+    assert declared == expected.splitlines(), "lines keep their places, others their text"
