@@ -16,6 +16,9 @@ SHARD_DIGITS = 3
 SHARDS_MAX = 16**SHARD_DIGITS
 ORDER_ID = re.compile(r"ord_[0-9a-f]{35}\Z")
 INNER_ID = re.compile(r"(cns|tsk|rfd|ret|dsp|msg|evt)_([0-9a-f]{35})_([0-9a-z-]{1,40})\Z")
+VARIANT = "89ab"
+"""The digit that begins the second half of a UUID: two bits say which kind it is, the other two are random."""
+
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 """What tenants, products and SKUs may be called."""
 
@@ -23,9 +26,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 def uuid7(now: Millis, random: bytes) -> str:
     """A UUIDv7 in 32 hex digits from milliseconds and ten random bytes."""
     assert len(random) == 10, "a UUIDv7 takes ten random bytes"
-    a = 0x7000 | (int.from_bytes(random[:2], "big") & 0x0FFF)
-    b = 0x8000_0000_0000_0000 | (int.from_bytes(random[2:], "big") & 0x3FFF_FFFF_FFFF_FFFF)
-    return f"{now:012x}{a:04x}{b:016x}"
+    digits = random.hex()
+    return f"{now:012x}7{digits[1:4]}{VARIANT[random[2] >> 6]}{digits[5:]}"
 
 
 def order_id(shard: int, now: Millis, random: bytes) -> str:

