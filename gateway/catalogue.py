@@ -80,42 +80,35 @@ class Catalogue:
         self._refreshing: asyncio.Task[None] | None = None
 
     async def resolve(self, retailer: str, currency: str, lines: Sequence[LineRequest], began: float) -> Terms:
-        """The terms of `lines`. Raises Problem (`unknown_product`, `not_adopted`, `wrong_currency`,
-        `amount_too_large`).
+        """The terms of `lines`, which are not all `known`. Raises Problem (`unknown_product`, `not_adopted`,
+        `wrong_currency`, `amount_too_large`).
 
         Two rounds of reading at most, each one batch: adoptions and products, then the parties they name where those
-        are not known yet; none at all while the cache is warm. What would be refused is read again first (`began`:
-        when the request did).
+        are not known yet. What would be refused is read again first (`began`: when the request did).
         """
-        remembered, oldest = self._remembered(), self._views.oldest
-        offers: dict[str, Offered] = {}
-        for line in lines:
-            offered = remembered.get((retailer, currency, line.product))
-            if offered is not None and offered.at >= oldest:
-                offers[line.product] = offered
-        missing = list(dict.fromkeys(line.product for line in lines if line.product not in offers))
-        if missing:
+        products = list(dict.fromkeys([line.product for line in lines]))
+        try:
+            # All that has lived for half its time, lest each of five views in its turn makes an offer outdated.
+            offers = await self._resolved(retailer, currency, products, self._views.middle)
+        except _Refused:
             try:
-                # Of what has to be read, all that has lived for half its time, lest each of five views in its turn
-                # makes an offer outdated.
-                offers |= await self._resolved(retailer, currency, missing, self._views.middle)
-            except _Refused:
-                try:
-                    offers |= await self._resolved(retailer, currency, missing, began)
-                except _Refused as refused:
-                    raise refused.problem(lines) from None
+                offers = await self._resolved(retailer, currency, products, began)
+            except _Refused as refused:
+                raise refused.problem(lines) from None
         return _terms([offers[line.product] for line in lines], lines)
 
     def known(self, retailer: str, currency: str, lines: Sequence[LineRequest]) -> Terms | None:
         """The terms of `lines` without reading anything, None where something has to be read. Raises Problem
         (`amount_too_large`)."""
-        remembered = self._remembered()
+        if self._forgotten != self._views.forgotten:
+            self._forgotten = self._views.forgotten
+            self._offered.clear()
         oldest = self._views.oldest
         aging = oldest + self._views.age_s_max / 4
         offers: list[Offered] = []
         for line in lines:
             wanted = (retailer, currency, line.product)
-            offered = remembered.get(wanted)
+            offered = self._offered.get(wanted)
             if offered is None:
                 continue
             self._demand.asked(wanted)
@@ -124,13 +117,6 @@ class Catalogue:
                 if offered.at < aging:
                     self._refresh_soon(wanted)
         return _terms(offers, lines) if len(offers) == len(lines) else None
-
-    def _remembered(self) -> dict[Wanted, Offered]:
-        """What is remembered, outdated or not."""
-        if self._forgotten != self._views.forgotten:
-            self._forgotten = self._views.forgotten
-            self._offered.clear()
-        return self._offered
 
     def _refresh_soon(self, aging: Wanted) -> None:
         """What is ordered this late in its life is read anew, and together with it all that is in demand."""

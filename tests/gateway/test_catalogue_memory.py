@@ -30,7 +30,11 @@ def a_shop() -> Actors:
 
 
 def sold(catalogue: Catalogue, *lines: LineRequest, began: float = 100.0) -> Terms:
-    return asyncio.run(catalogue.resolve("acme", "gbp", lines, began))
+    async def sell() -> Terms:
+        known = catalogue.known("acme", "gbp", lines)
+        return known if known is not None else await catalogue.resolve("acme", "gbp", lines, began)
+
+    return asyncio.run(sell())
 
 
 MUG = LineRequest(product="mug", quantity=3)
