@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from actors.runtime.envelope import Overloaded, Unanswered
 from gateway.auth import Principal
@@ -67,10 +67,13 @@ class Streamed(NamedTuple):
 
 
 class Call:
-    """One request on its way through. `body` is the validated model, `principal` who asks; public endpoints have a
-    nameless one. `admission` is the door's, where the endpoint has one."""
+    """One request on its way through. `body` is the validated model, `written` the same as JSON in one spelling
+    (`parsing.Parsed`), `principal` who asks; public endpoints have a nameless one. `admission` is the door's, where the
+    endpoint has one."""
 
-    __slots__ = ("admission", "began", "body", "gateway", "headers", "params", "principal", "raw", "receive", "scope")
+    __slots__ = (
+        "admission", "began", "body", "gateway", "headers", "params", "principal", "raw", "receive", "scope", "written",
+    )  # fmt: skip
 
     def __init__(self, gateway: Gateway, scope: Scope, receive: Receive, began: float) -> None:
         self.gateway = gateway
@@ -82,6 +85,7 @@ class Call:
         self.principal = NOBODY
         self.raw = b""
         self.body: Any = None
+        self.written = ""
         self.admission: Admission | None = None
 
     def header(self, name: bytes) -> str:
@@ -94,6 +98,8 @@ class Call:
 
 
 NOBODY = Principal("", "", "")
+Application = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
+"""An ASGI application, of one endpoint."""
 Handler = Callable[[Call], Awaitable[Answer | Streamed]]
 
 
@@ -189,10 +195,11 @@ class Routes:
 class DirectRoute(APIRoute):
     """A FastAPI route whose requests go straight to the pipeline."""
 
-    def serve(self, gateway: Gateway, endpoint: Endpoint) -> ASGIApp:
+    def serve(self, gateway: Gateway, endpoint: Endpoint) -> Application:
         """Have `endpoint` answer; returns the application that does."""
-        self.app = Pipeline(gateway, endpoint).run
-        return self.app
+        run = Pipeline(gateway, endpoint).run
+        self.app = run
+        return run
 
 
 class Pipeline:
@@ -265,7 +272,7 @@ class Pipeline:
                 raise Problem("forbidden", f"This needs a key of role {' or '.join(sorted(endpoint.roles))}.")
         if endpoint.body is not None:
             raw = call.raw = at_hand(call, gateway.limits.body_bytes_max) or await self._raw_body(call)
-            call.body = parse(raw, endpoint.body, gateway.limits.nesting_levels_max)
+            call.body, call.written = parse(raw, endpoint.body, gateway.limits.nesting_levels_max)
         return await endpoint.handler(call)
 
     async def _raw_body(self, call: Call) -> bytes:

@@ -40,8 +40,7 @@ def command_id(call: Call) -> CommandId:
     if not key:
         return CommandId()
     digest = call.gateway.sealer.keyed_digest
-    body = call.body.model_dump_json(exclude_defaults=True) if call.body is not None else ""
-    asked = f"{call.scope['path']}\0{call.scope['query_string'].decode('latin-1')}\0{body}"
+    asked = f"{call.scope['path']}\0{call.scope['query_string'].decode('latin-1')}\0{call.written}"
     return CommandId(digest("command-id", f"{call.principal.by}\0{key}"), digest("body", asked))
 
 

@@ -28,17 +28,17 @@ class SealedCustomer(NamedTuple):
 
 
 def seal_customer(
-    sealer: Sealer, order: str, retailer: str, request: OrderRequest, canonical: str
+    sealer: Sealer, order: str, retailer: str, request: OrderRequest, written: str
 ) -> SealedCustomer:
     """Seal customer and address under a data key of the order's own, and make the keyed hashes by which the order is
     found again: of the e-mail for erasure and search, of each word of the name for search. All of them are the
     retailer's own, so that nobody can tell whether two retailers have the same customer.
 
-    canonical: the request as JSON (`placing.canonical`). Customer and address stand at its beginning already as they
-    are sealed and shown.
+    written: the request as JSON (`parsing.Parsed`). Customer and address stand at its beginning already as they are
+    sealed and shown.
     """
     customer = request.customer
-    shown = canonical[1 : canonical.index(AFTER_PERSONAL)].encode()
+    shown = written[1 : written.index(AFTER_PERSONAL)].encode()
     sealed, wrapped_key = sealer.seal(order, b"{%b}" % shown)
     digest = sealer.keyed_digest
     words = dict.fromkeys([word.lower() for word in WORDS.findall(customer.name)])

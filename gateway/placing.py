@@ -21,8 +21,6 @@ from models.identity import order_id
 from models.money import is_currency
 from models.order.messages import PlaceOrder
 
-NOT_OF_THE_ORDER = {"idempotency_key": True}
-
 
 class Placed(NamedTuple):
     """A durable order, the reply that carried it, and the personal data as JSON where they are at hand."""
@@ -37,14 +35,15 @@ async def place(
     gateway: Gateway,
     principal: Principal,
     request: OrderRequest,
+    written: str,
     *,
     key: str,
     wait_s: float | None,
     began: float,
     durable: Callable[[], None] | None = None,
 ) -> Placed:
-    """Place the order, or find the one that the same key has placed before. Returns once it is durable, or, with
-    `wait_s`, once the saga's first part is over. Calls `durable` once the order is.
+    """Place the order, written as `parsing.Parsed` has it, or find the one that the same key has placed before.
+    Returns once it is durable, or, with `wait_s`, once the saga's first part is over. Calls `durable` once it is.
 
     Raises Problem; Overloaded (nothing was accepted); Unanswered (unknown: the same request with the same key may be
     sent again).
@@ -53,7 +52,7 @@ async def place(
     terms = gateway.catalogue.known(principal.name, request.currency, request.lines)
     if terms is None:
         terms = await gateway.catalogue.resolve(principal.name, request.currency, request.lines, began)
-    prepared = prepare(gateway, principal.name, request, key, terms)
+    prepared = prepare(gateway, principal.name, request, written, key=key, terms=terms)
     reply = await gateway.router.ask(
         Address("order", prepared.order),
         prepared.command,
@@ -82,20 +81,21 @@ class Prepared(NamedTuple):
     guard: Guard | None
 
 
-def prepare(gateway: Gateway, retailer: str, request: OrderRequest, key: str, terms: Terms) -> Prepared:
+def prepare(
+    gateway: Gateway, retailer: str, request: OrderRequest, written: str, *, key: str, terms: Terms
+) -> Prepared:
     """Mint the id, freeze the terms, seal the customer."""
     services, sealer = gateway.services, gateway.sealer
     random = services.random(14)
-    body = canonical(request)
     guard: Guard | None = None
     if key:
         home = placing_key(sealer, retailer, key, services.shards)
         order = order_id(home.shard, services.wall(), random[:10])
-        digest = sealer.keyed_digest("body", body)
+        digest = sealer.keyed_digest("body", written)
         guard = Guard(home.guard, f"{order} {digest}", gateway.limits.placing_key_ttl_ms)
     else:
         order = order_id(crc32(random[10:]) % services.shards, services.wall(), random[:10])
-    customer = seal_customer(sealer, order, retailer, request, body)
+    customer = seal_customer(sealer, order, retailer, request, written)
     command = PlaceOrder(
         order=order,
         retailer=retailer,
@@ -119,12 +119,6 @@ async def placed_by(gateway: Gateway, prepared: Prepared, reply: Reply, wait_s: 
         assert prepared.guard is not None
         return await _replayed(gateway, reply, prepared.guard, wait_s)
     return Placed(prepared.order, checked(reply), replayed=False, personal=prepared.customer.shown)
-
-
-def canonical(request: OrderRequest) -> str:
-    """The request as JSON in one spelling, so that white space and the order of fields make no other body."""
-    written = request.__pydantic_serializer__.to_json(request, exclude_defaults=True, exclude=NOT_OF_THE_ORDER)
-    return written.decode()
 
 
 async def _replayed(gateway: Gateway, duplicate: Reply, guard: Guard, wait_s: float | None) -> Placed:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import Coroutine
 from typing import Any, NamedTuple
 
 import orjson
 
 from actors.runtime.envelope import Reply, Status
 from gateway.auth import RETAILER
-from gateway.endpoint import NDJSON, Call, ClientGone, Routes, Streamed, check_content_type, problem_of
+from gateway.endpoint import NDJSON, Call, Routes, Streamed, check_content_type, problem_of
 from gateway.parsing import parse
 from gateway.placing import Placed, Prepared, place, placed_by, prepare
 from gateway.problems import Problem
@@ -24,6 +24,8 @@ from models.decision import Address
 routes = Routes("Orders")
 
 LINES_AT_ONCE = 16
+KEY_BEGINS = ',"idempotency_key":"'
+"""Of a line as it is written, where its last field begins: quotation marks within a text are escaped."""
 
 
 @routes.add(
@@ -42,7 +44,8 @@ async def place_orders(call: Call) -> Streamed:
     again with the same keys.
     """
     check_content_type(call, NDJSON)
-    return Streamed(200, _results(call))
+    results = _Results(call)
+    return Streamed(200, results, release=results.let_go)
 
 
 class _Line(NamedTuple):
@@ -50,35 +53,53 @@ class _Line(NamedTuple):
     too_long: bool
 
 
-async def _results(call: Call) -> AsyncIterator[bytes]:
-    """Place up to `batch_orders_in_flight_max` lines at a time; reading waits for whoever reads the results."""
-    window = _Window(call.gateway.limits.batch_orders_in_flight_max)
-    reader = asyncio.get_running_loop().create_task(_read(call, window))
-    try:
-        while (line := await window.first()) is not None:
-            results = [await line.result()]
-            while (following := window.first_if_ready()) is not None:
-                results.append(await following.result())
-            yield b"".join(results)
-    finally:
-        reader.cancel()
-        for line in window.lines:
+class _Results:
+    """What comes of the lines, as far as it is at hand whenever somebody asks for more. Up to
+    `batch_orders_in_flight_max` lines are placed at a time; reading waits for whoever reads the results."""
+
+    def __init__(self, call: Call) -> None:
+        self._window = _Window(call.gateway.limits.batch_orders_in_flight_max)
+        self._reader = asyncio.get_running_loop().create_task(_read(call, self._window))
+
+    def __aiter__(self) -> _Results:
+        return self
+
+    async def __anext__(self) -> bytes:
+        window = self._window
+        line = await window.first()
+        if line is None:
+            raise StopAsyncIteration
+        results = [await line.result()]
+        while (following := window.first_if_ready()) is not None:
+            results.append(await following.result())
+        return b"".join(results)
+
+    def let_go(self) -> None:
+        """Nobody will ask for more."""
+        self._reader.cancel()
+        for line in self._window.lines:
             line.cancel()
 
 
 async def _read(call: Call, window: _Window) -> None:
+    lines = _Lines(call.gateway.limits.body_bytes_max)
     began = 0
+    more = True
     try:
-        async for raw in _lines(call):
-            await window.room()
-            line = _Placing(call, began)
-            line.begin(raw)
-            window.add(line)
-            began += 1
-            if not began % LINES_AT_ONCE:
-                await asyncio.sleep(0)  # other requests want their turn, and what was begun wants to leave
-    except ClientGone:
-        pass  # what was sent is placed; nobody is there to be told
+        while more:
+            message = await call.receive()
+            if message["type"] == "http.disconnect":
+                return  # what was sent is placed; nobody is there to be told
+            more = message.get("more_body", False)
+            for raw in lines.received(message.get("body", b""), last=not more):
+                if window.full():
+                    await window.room()
+                line = _Placing(call, began)
+                line.begin(raw)
+                window.add(line)
+                began += 1
+                if not began % LINES_AT_ONCE:
+                    await asyncio.sleep(0)  # other requests want their turn, and what was begun wants to leave
     finally:
         window.end()
 
@@ -96,9 +117,12 @@ class _Window:
         self._ended = False
         self._changed = asyncio.Event()  # a line was added or taken, or there will be none any more
 
+    def full(self) -> bool:
+        return len(self.lines) >= self._lines_max
+
     async def room(self) -> None:
         """Wait until another line may begin."""
-        while len(self.lines) >= self._lines_max:
+        while self.full():
             self._changed.clear()
             await self._changed.wait()
 
@@ -150,14 +174,19 @@ class _Placing:
             wait_s = gateway.rates.wait_s(call.principal.key_id)
             if wait_s:
                 raise Problem("rate_limited", f"Come back in {int(wait_s) + 1} s.")
-            request = parse(line.raw, BatchOrderRequest, gateway.limits.nesting_levels_max)
+            request, written = parse(line.raw, BatchOrderRequest, gateway.limits.nesting_levels_max)
+            # What is left is what the same order would be with its key in a header: to repeat it there is no mistake.
+            written = written[: written.rindex(KEY_BEGINS)] + "}"
             terms = gateway.catalogue.known(call.principal.name, request.currency, request.lines)
             if terms is None:
                 self._task = _task(place(
-                    gateway, call.principal, request, key=request.idempotency_key, wait_s=None, began=time.monotonic()
+                    gateway, call.principal, request, written,
+                    key=request.idempotency_key, wait_s=None, began=time.monotonic(),
                 ))  # fmt: skip
                 return
-            prepared = prepare(gateway, call.principal.name, request, request.idempotency_key, terms)
+            prepared = prepare(
+                gateway, call.principal.name, request, written, key=request.idempotency_key, terms=terms
+            )
             self._prepared = prepared
             self._reply = gateway.router.asking(
                 Address("order", prepared.order),
@@ -215,26 +244,29 @@ class _Placing:
         return orjson.dumps(document) + b"\n"
 
 
-async def _lines(call: Call) -> AsyncIterator[_Line]:
-    """The body's lines, empty ones left out. One that is longer than a body may be is passed over and marked."""
-    bytes_max = call.gateway.limits.body_bytes_max
-    rest = bytearray()
-    skipping = False
-    more = True
-    while more:
-        message = await call.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        more = message.get("more_body", False)
-        *complete, last = (bytes(rest) + message.get("body", b"")).split(b"\n")
+class _Lines:
+    """The body's lines, empty ones left out. One that is longer than `bytes_max` is passed over and marked."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = bytes_max
+        self._rest = b""  # the beginning of a line, unless that is being skipped
+        self._skipping = False
+
+    def received(self, data: bytes, *, last: bool) -> list[_Line]:
+        """The lines that are complete now; the last line of all need not end."""
+        *complete, self._rest = (self._rest + data).split(b"\n")
+        found: list[_Line] = []
         for raw in complete:
-            if skipping or len(raw) > bytes_max:
-                yield _Line(b"", too_long=True)
-            elif raw.strip():
-                yield _Line(raw, too_long=False)
-            skipping = False
-        rest = bytearray(last)
-        if len(rest) > bytes_max:
-            skipping, rest = True, bytearray()
-    if skipping or rest.strip():
-        yield _Line(bytes(rest), too_long=skipping)
+            self._add(raw, found)
+        if last:
+            self._add(self._rest, found)
+        elif len(self._rest) > self._bytes_max:
+            self._skipping, self._rest = True, b""
+        return found
+
+    def _add(self, raw: bytes, found: list[_Line]) -> None:
+        if self._skipping or len(raw) > self._bytes_max:
+            found.append(_Line(b"", too_long=True))
+        elif raw.strip():
+            found.append(_Line(raw, too_long=False))
+        self._skipping = False

@@ -57,7 +57,7 @@ async def place_order(call: Call) -> Answer:
     gateway = call.gateway
     wait_s = prefer_wait_s(call, gateway.limits)
     placed = await place(
-        gateway, call.principal, call.body,
+        gateway, call.principal, call.body, call.written,
         key=key_of(call), wait_s=wait_s, began=call.began,
         durable=call.admission.durable if call.admission is not None else None,
     )  # fmt: skip

@@ -43,6 +43,7 @@ SINGLE = (
     "gateway/placing.py",
     "gateway/rates.py",
     "gateway/replies.py",
+    "gateway/routers/batch.py",
     "gateway/routers/orders.py",
     "gateway/views.py",
 )
