@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.context import Gateway
-from gateway.endpoint import DirectRoute, Endpoint, as_answer, problem_of, send_answer
+from gateway.endpoint import Application, DirectRoute, Endpoint, as_answer, problem_of, send_answer
 from gateway.openapi import document, operation_of, responses_of
 from gateway.paths import Paths
 from gateway.problems import Problem
@@ -48,21 +48,21 @@ def endpoints() -> Iterable[Endpoint]:
 class GatewayApp(FastAPI):
     """FastAPI without its middleware: no endpoint here needs exit stacks or a second error handler, and each layer
     would cost every request some microseconds. A request whose path and method name an endpoint goes straight there
-    (`served`); all others go through FastAPI's routing, with `Boundary` before it."""
+    (`served`): what is awaited is the endpoint's own coroutine. All others go through FastAPI's routing, with
+    `Boundary` before it."""
 
-    served: Paths[ASGIApp]
+    served: Paths[Application]
 
     def build_middleware_stack(self) -> ASGIApp:
         return Boundary(self.router)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         if scope["type"] == "http":
             found = self.served.find(scope["method"], scope["path"])
             if found is not None:
                 target, scope["path_params"] = found
-                await target(scope, receive, send)
-                return
-        await super().__call__(scope, receive, send)
+                return target(scope, receive, send)
+        return super().__call__(scope, receive, send)
 
 
 class Boundary:

@@ -49,6 +49,7 @@ def config_of(app: FastAPI) -> uvicorn.Config:
     """How the gateway wants uvicorn: fast, quiet, and patient with requests that are under way when it stops."""
     return uvicorn.Config(
         app,
+        interface="asgi3",
         loop="uvloop",
         http=Protocol,
         ws="none",

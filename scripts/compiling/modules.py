@@ -45,6 +45,7 @@ SINGLE = (
     "gateway/replies.py",
     "gateway/routers/batch.py",
     "gateway/routers/orders.py",
+    "gateway/short_way.py",
     "gateway/views.py",
 )
 """Files of other folders that are compiled."""
