@@ -1,134 +1,75 @@
 """What a request costs the gateway: CPU of one gateway process whose actors answer at once.
 
 What is left out is the router and what lies behind it; what is in is uvicorn, FastAPI's routing, the key, the body,
-the catalogue (warm), sealing, the order's view, and the answer. The client is a process of its own.
+the catalogue (warm), sealing, the order's view, and the answer. The client is a process of its own. The gateway runs
+compiled where that of a system would (`--compiled`, DRAY_COMPILED).
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
 import os
+import subprocess
+import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from typing import Any
 
-import orjson
 import uvloop
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
 
-from actors.adapters.aesgcm_sealer import AesGcmSealer
-from actors.runtime.envelope import Reply, Status
-from gateway.app import create
-from gateway.auth import hash_of
-from gateway.server import listen, serve
-from gateway.services import Services
-from models.decision import Address, Command, Rejected
-from models.order.decide import decide
-from models.order.evolve import evolve
-from models.order.state import Order
-from models.order.view import view
-from models.record import changed
+from scripts.bench.instant_gateway import CPU_PATH, KEY
 from scripts.bench.measuring import Bar, show
+from scripts.compiling.build import path_of_processes
+from scripts.settings import resolve
 
-KEY = "bench"
 CONNECTIONS = 32
-SHARDS = 64
-CPU_PATH = "/bench/cpu"
+BATCH_LINES = 100
+ANSWER_BYTES_MAX = 2**22
 LINES = [{"product": "mug", "quantity": 2}, {"product": "hat", "quantity": 1, "unit_amount": 1999}]
-BODY = json.dumps(
-    {
-        "customer": {"email": "ann@example.com", "name": "Ann Lee", "phone": "+44 1134 960000"},
-        "shipping_address": {"line1": "1 High Street", "city": "Leeds", "postal_code": "LS1 1AA", "country": "GB"},
-        "payment_method": "pm_card_visa",
-        "currency": "gbp",
-        "lines": LINES,
-    }
-).encode()
+ORDER = {
+    "customer": {"email": "ann@example.com", "name": "Ann Lee", "phone": "+44 1134 960000"},
+    "shipping_address": {"line1": "1 High Street", "city": "Leeds", "postal_code": "LS1 1AA", "country": "GB"},
+    "payment_method": "pm_card_visa",
+    "currency": "gbp",
+    "lines": LINES,
+}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One kind of request. `cpu_ms` is the gateway's, per request."""
+    """One kind of request. `cpu_ms` is the gateway's, per request; of a batch, each line counts as one."""
 
     request: str
     requests_per_second: float
     cpu_ms: float
 
 
-class Instant:
-    """Actors that answer at once: the catalogue from a table, every order like the first."""
-
-    def __init__(self) -> None:
-        split = {"brand": 1000, "supplier": 6000, "retailer": 2000}
-        offer = {"sku": "SKU", "unit_amount": 1000, "split": split}
-        product = {"id": "mug", "title": "Mug", "brand": "brio", "currency": "gbp", "offers": {"north": offer}}
-        key = {"id": "key_1", "role": "retailer", "name": "acme", "hash": hash_of(KEY), "revoked_at": None}
-        views: dict[str, Any] = {
-            "keyring": {"keys": [key]},
-            "product": product,
-            "adoption": {"retailer": "acme", "product": "mug", "supplier": "north", "unit_amount": None},
-            "supplier": {"stripe_account": "acct_1", "cancellation_policy": {"fee_bps": 0}},
-            "brand": {"stripe_account": None},
-            "retailer": {"stripe_account": None},
-        }
-        self._replies = {kind: Reply(Status.OK, orjson.dumps(found)) for kind, found in views.items()}
-
-    async def ask(self, to: Address, command: Command, *, data_key: str = "", **_more: Any) -> Reply:
-        assert to.kind == "order", to
-        if "order" not in self._replies:
-            decision = decide(Order(), changed(command, at=time.time_ns() // 1_000_000))
-            assert not isinstance(decision, Rejected), decision
-            order = Order()
-            for happened in decision.events:
-                order = evolve(order, happened)
-            self._replies["order"] = Reply(Status.OK, orjson.dumps(view(order)), 1, data_key)
-        return self._replies["order"]
-
-    def asking(self, to: Address, command: Command, **more: Any) -> asyncio.Future[Reply]:
-        return asyncio.ensure_future(self.ask(to, command, **more))
-
-    async def read(self, to: Address) -> Reply:
-        return self._replies[to.kind]
-
-    async def read_many(self, addresses: Iterable[Address]) -> Sequence[Reply]:
-        return [self._replies[address.kind] for address in addresses]
-
-
 def run(requests: int = 10_000) -> list[Bar]:
     """Measure; print a table and a JSON line."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs,), daemon=True)
-    process.start()
-    theirs.close()  # so that its death ends our waiting
+    with _gateway() as port, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return show("gateway", runner.run(_measure(port, requests)))
+
+
+@contextmanager
+def _gateway() -> Iterator[int]:
+    """Its port. Raises EOFError if it cannot be started."""
+    path = path_of_processes(resolve({}).settings.compiled, print)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scripts.bench.instant_gateway"], stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
+    )  # fmt: skip
+    assert process.stdout is not None
     try:
-        port: int = ours.recv()
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            rows = runner.run(_measure(port, requests))
+        line = process.stdout.readline()
+        if not line:
+            raise EOFError("the gateway has not started")
+        yield int(line)
     finally:
-        process.terminate()
-        process.join()
-    return show("gateway", rows)
-
-
-def _serve(port: Connection) -> None:
-    async def cpu(_request: Request) -> PlainTextResponse:
-        return PlainTextResponse(str(time.process_time()))
-
-    async def main() -> None:
-        sealer = AesGcmSealer([os.urandom(32)], os.urandom(32))
-        app = create(Services(Instant(), SHARDS, sealer, lambda: time.time_ns() // 1_000_000))
-        app.add_route(CPU_PATH, cpu)
-        listener = listen("127.0.0.1", 0)
-        await serve(listener, app, lambda: port.send(listener.getsockname()[1]))
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main())
+        process.kill()
+        process.wait()
+        process.stdout.close()
 
 
 async def _measure(port: int, requests: int) -> list[Row]:
@@ -136,15 +77,18 @@ async def _measure(port: int, requests: int) -> list[Row]:
     rows = [await _row(port, name, request, requests) for name, request in kinds]
     placed = await _exchange(port, _post())
     order = json.loads(placed.partition(b"\r\n\r\n")[2])["id"]
-    return [*rows, await _row(port, "GET /v1/orders/{id}", _get(f"/v1/orders/{order}"), requests)]
+    rows.append(await _row(port, "GET /v1/orders/{id}", _get(f"/v1/orders/{order}"), requests))
+    return [*rows, await _row(port, "a line of POST /v1/orders/batch", _batch(), requests, BATCH_LINES)]
 
 
-async def _row(port: int, name: str, request: bytes, requests: int) -> Row:
-    await _send(port, request, CONNECTIONS * 10)  # warm
+async def _row(port: int, name: str, request: bytes, requests: int, each: int = 1) -> Row:
+    """each: so many requests is one of these."""
+    await _send(port, request, CONNECTIONS * 10 // each + 1)  # warm
     cpu, began = await _cpu_s(port), time.perf_counter()
-    await _send(port, request, requests)
+    sent = requests // each
+    await _send(port, request, sent)
     seconds = time.perf_counter() - began
-    return Row(name, requests / seconds, 1000 * (await _cpu_s(port) - cpu) / requests)
+    return Row(name, sent * each / seconds, 1000 * (await _cpu_s(port) - cpu) / (sent * each))
 
 
 async def _cpu_s(port: int) -> float:
@@ -155,7 +99,7 @@ async def _send(port: int, request: bytes, requests: int) -> None:
     left = iter(range(requests))
 
     async def connection() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=ANSWER_BYTES_MAX)
         for _ in left:
             await _answer(reader, writer, request)
         writer.close()
@@ -175,6 +119,10 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, re
     writer.write(request)
     head = await reader.readuntil(b"\r\n\r\n")
     assert head[9:10] == b"2", head
+    if b"transfer-encoding: chunked" in head:
+        body = await reader.readuntil(b"\r\n0\r\n\r\n")
+        assert body.count(b'"status":202,"order"') == BATCH_LINES, body
+        return head + body
     length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
     return head + await reader.readexactly(length)
 
@@ -184,11 +132,21 @@ def _get(path: str) -> bytes:
 
 
 def _post() -> bytes:
+    more = "Prefer: wait=10\r\nIdempotency-Key: bench-1\r\n"
+    return _posted("/v1/orders", "application/json", json.dumps(ORDER).encode(), more)
+
+
+def _batch() -> bytes:
+    lines = [json.dumps({**ORDER, "idempotency_key": f"line-{number}"}).encode() for number in range(BATCH_LINES)]
+    return _posted("/v1/orders/batch", "application/x-ndjson", b"\n".join(lines))
+
+
+def _posted(path: str, content_type: str, body: bytes, more: str = "") -> bytes:
     head = (
-        f"POST /v1/orders HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {KEY}\r\nPrefer: wait=10\r\n"
-        f"Idempotency-Key: bench-1\r\nContent-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {KEY}\r\n{more}"
+        f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
-    return head.encode() + BODY
+    return head.encode() + body
 
 
 if __name__ == "__main__":
