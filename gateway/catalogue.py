@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from actors.runtime.envelope import Overloaded, Unanswered
@@ -20,7 +19,7 @@ from models.adoption import adoption_id
 from models.decision import Address
 from models.order.messages import LineTerms
 from models.product import AMOUNT_MAX
-from models.record import changed
+from models.record import changed, dataclass
 
 Views = dict[Address, dict[str, Any] | None]
 Wanted = tuple[str, str, str]

@@ -11,7 +11,6 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastapi.routing import APIRoute
@@ -23,6 +22,7 @@ from gateway.auth import Principal
 from gateway.door import Admission
 from gateway.parsing import parse
 from gateway.problems import PROBLEM_TYPE, Problem
+from models.record import dataclass
 from models.sealing import CannotUnseal
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ WHOLE = "dray.whole"
 """The scope's key for the server's own way with what is at hand (`protocol.ShortWay`), where the server has one."""
 
 
-class Answer(NamedTuple):
+@dataclass(frozen=True)
+class Answer:
     """A response in full: its body is bytes already."""
 
     status: int
@@ -68,7 +69,7 @@ class Streamed(NamedTuple):
 
 class Call:
     """One request on its way through. `body` is the validated model, `written` the same as JSON in one spelling
-    (`parsing.Parsed`), `principal` who asks; public endpoints have a nameless one. `admission` is the door's, where the
+    (`parsing.parse`), `principal` who asks; public endpoints have a nameless one. `admission` is the door's, where the
     endpoint has one."""
 
     __slots__ = (
@@ -255,10 +256,10 @@ class Pipeline:
 
     def _sent(self, scope: Scope, answer: Answer, began: float) -> bool:
         """Count the answer, and send it by the short way; False if it has to take the usual one."""
-        status, body, headers, content_type = answer
-        self._observe(status, time.monotonic() - began)
+        self._observe(answer.status, time.monotonic() - began)
         whole = scope.get(WHOLE)
-        return whole is not None and whole(status, (*headers, (b"content-type", content_type)), body)
+        headers = (*answer.headers, (b"content-type", answer.content_type))
+        return whole is not None and whole(answer.status, headers, answer.body)
 
     async def _answer(self, call: Call) -> Answer | Streamed:
         endpoint, gateway = self._endpoint, self._gateway

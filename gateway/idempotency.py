@@ -9,6 +9,7 @@ from zlib import crc32
 from gateway.endpoint import Call
 from gateway.limits import GatewayLimits
 from gateway.problems import Problem
+from models.record import dataclass
 from models.sealing import Sealer
 
 USUAL_PREFER_BYTES_MAX = 40  # longer ones are read anew each time, lest a memory of them grows large
@@ -58,7 +59,8 @@ def key_digits(sealer: Sealer, text: str) -> str:
     return sealer.keyed_digest("minted-id", text).encode().hex()[:16]
 
 
-class PlacingKey(NamedTuple):
+@dataclass(frozen=True)
+class PlacingKey:
     """Where an order with an idempotency key lives, and the key of its guard there."""
 
     shard: int

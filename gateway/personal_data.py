@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from gateway.schemas.orders import OrderRequest
+from models.record import dataclass
 from models.sealing import CannotUnseal, Sealer
 
 WORDS = re.compile(r"\w+")
@@ -16,7 +17,8 @@ AFTER_PERSONAL = ',"payment_method":"'
 """Quotation marks within a text are escaped in JSON, so this can only be where an order's personal data end."""
 
 
-class SealedCustomer(NamedTuple):
+@dataclass(frozen=True)
+class SealedCustomer:
     """What an order stores of its customer, and what of it is shown: the fields `customer` and `shipping_address` as
     JSON."""
 
@@ -34,7 +36,7 @@ def seal_customer(
     found again: of the e-mail for erasure and search, of each word of the name for search. All of them are the
     retailer's own, so that nobody can tell whether two retailers have the same customer.
 
-    written: the request as JSON (`parsing.Parsed`). Customer and address stand at its beginning already as they are
+    written: the request as JSON (`parsing.parse`). Customer and address stand at its beginning already as they are
     sealed and shown.
     """
     customer = request.customer

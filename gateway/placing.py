@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 from zlib import crc32
 
 from actors.runtime.envelope import Read, Reply, Status
@@ -20,9 +19,11 @@ from models.decision import Address
 from models.identity import order_id
 from models.money import is_currency
 from models.order.messages import PlaceOrder
+from models.record import dataclass
 
 
-class Placed(NamedTuple):
+@dataclass(frozen=True)
+class Placed:
     """A durable order, the reply that carried it, and the personal data as JSON where they are at hand."""
 
     order: str
@@ -42,7 +43,7 @@ async def place(
     began: float,
     durable: Callable[[], None] | None = None,
 ) -> Placed:
-    """Place the order, written as `parsing.Parsed` has it, or find the one that the same key has placed before.
+    """Place the order, written as `parsing.parse` has it, or find the one that the same key has placed before.
     Returns once it is durable, or, with `wait_s`, once the saga's first part is over. Calls `durable` once it is.
 
     Raises Problem; Overloaded (nothing was accepted); Unanswered (unknown: the same request with the same key may be
@@ -72,7 +73,8 @@ def check_currency(request: OrderRequest) -> None:
         raise Problem("invalid", errors=[FieldError("currency", "This is no ISO 4217 currency.")])
 
 
-class Prepared(NamedTuple):
+@dataclass(frozen=True)
+class Prepared:
     """An order that is ready to be placed."""
 
     order: str
