@@ -208,7 +208,7 @@ def _id(prefix: str, request: AnyRequest) -> str:
     return prefix + _made(request.order) + blake2b(request.key.encode(), digest_size=8).hexdigest()
 
 
-@lru_cache(maxsize=1024)  # an order has a handful of effects, within a second
+@lru_cache(maxsize=128)  # the transfers of an order come together
 def _made(order: str) -> str:
     return f"{minted_at(order):012x}"
 

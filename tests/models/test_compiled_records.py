@@ -135,5 +135,5 @@ LATE = 2
     declared = with_constants(source).splitlines()
     assert declared[1] == "from typing import Final as _Final"
     del declared[1]
-    expected = source.replace("ONE =", "ONE: _Final =").replace("_TABLE: dict[str, int]", "_TABLE: _Final[dict[str, int]]")
+    expected = source.replace("ONE =", "ONE: _Final =").replace("dict[str, int]", "_Final[dict[str, int]]")
     assert declared == expected.splitlines(), "lines keep their places, others their text"
