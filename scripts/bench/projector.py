@@ -1,5 +1,6 @@
 """What an order costs the projector, the reports' roll-ups included: its CPU, and Redis's, with the streams of a busy
-system and SQLite.
+system and SQLite. What is measured, in a process of its own, is what a system would run: compiled code, unless there is
+no compiler or `DRAY_COMPILED` says no.
 
 Orders have two lines, mostly of two suppliers, and go from placed to paid out in eight or nine events. Their lives fall
 into one round of the projector, or into two or three: that is what makes the difference between a system that is slow
@@ -9,12 +10,16 @@ or fast, or a round that is long or short.
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import random
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,6 +27,7 @@ from actors.adapters.redis_stream import RedisStream
 from actors.adapters.sqlalchemy_projection import SqlReadModel
 from actors.adapters.sqlalchemy_rollups import SqlRollUps
 from actors.order import KIND
+from actors.runtime import projector as projecting
 from actors.runtime.codec import encode_event
 from actors.runtime.ports import Append, Cell, Commit, Group, Ownership, Stored
 from actors.runtime.projector import Projector
@@ -32,6 +38,8 @@ from models.order import messages as m
 from scripts import redis_server
 from scripts.bench.measuring import Bar, show
 from scripts.collector import spare_the_collector
+from scripts.compiling.build import path_of_processes
+from scripts.settings import resolve
 
 SHARDS = 16
 ORDERS_PER_ROUND = 180
@@ -46,6 +54,7 @@ BAR_US = 250.0
 class Line:
     """One measurement; CPU per order in microseconds. `rounds`: how many an order's life falls into."""
 
+    code: str
     rounds: int
     orders: int
     projector_us: float
@@ -56,21 +65,31 @@ class Line:
 
 def run(orders: int = 4_000, rounds: Sequence[int] = (1, 2, 3)) -> list[Bar]:
     """Measure against a Redis and a SQLite file of its own; print a table, the bar and a JSON line."""
+    path = path_of_processes(resolve({}).settings.compiled, print)
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
     lines = []
     for count in rounds:
-        with tempfile.TemporaryDirectory(prefix="dray-bench-") as directory:
-            server = redis_server.start(Path(directory))
-            try:
-                path = Path(directory) / "read.db"
-                lines.append(asyncio.run(_measure(server.url, path, orders, count)))
-                lines[-1] = replace(lines[-1], database_bytes=round(path.stat().st_size / orders))
-            finally:
-                server.stop()
+        command = [sys.executable, "-m", __name__, str(orders), str(count)]
+        measured = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=False)
+        assert measured.returncode == 0, f"the measuring process ended with {measured.returncode}"
+        lines.append(Line(**json.loads(measured.stdout)))
     bars = [
         Bar(f"projector, us per order in {line.rounds} rounds", line.projector_us, BAR_US, at_least=False)
         for line in lines
     ]
     return show("projector", lines, bars)
+
+
+def measure(orders: int, rounds: int) -> Line:
+    """Measure this process."""
+    with tempfile.TemporaryDirectory(prefix="dray-bench-") as directory:
+        server = redis_server.start(Path(directory))
+        try:
+            path = Path(directory) / "read.db"
+            line = asyncio.run(_measure(server.url, path, orders, rounds))
+            return replace(line, database_bytes=round(path.stat().st_size / orders))
+        finally:
+            server.stop()
 
 
 async def _measure(url: str, path: Path, orders: int, rounds: int) -> Line:
@@ -101,6 +120,7 @@ async def _measure(url: str, path: Path, orders: int, rounds: int) -> Line:
     await journal.close()
     model.close()
     return Line(
+        code="as written" if projecting.__file__.endswith(".py") else "compiled",
         rounds=rounds,
         orders=orders,
         projector_us=round(spent / orders * 1e6, 1),
@@ -207,4 +227,4 @@ async def _store(journal: RedisStream, owned: list[Ownership], appends: Sequence
 
 
 if __name__ == "__main__":
-    run()
+    print(json.dumps(asdict(measure(*map(int, sys.argv[1:])))))
