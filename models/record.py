@@ -6,6 +6,7 @@ Use `from models.record import dataclass` for frozen dataclasses on a hot path; 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -53,13 +54,22 @@ def stamped(command: Any, at: int) -> Any:
 
 
 def plain(record: Any) -> dict[str, Any]:
-    """The fields of a record by name, for encoders that cannot see those of a compiled one. Raises TypeError for what
-    is no record."""
+    """The fields of a record by name, for encoders that cannot see those of a compiled one; records in them may be
+    plain already. Raises TypeError for what is no record."""
     written = getattr(record, "_plain", None)
     if written is None:
         raise TypeError(f"{type(record).__name__} is not JSON")
     values: dict[str, Any] = written()
     return values
+
+
+def reader(record_class: type) -> Callable[[Any], Any] | None:
+    """What makes such a record of the values that JSON knows, where it is compiled (`scripts.compiling.shapes`).
+
+    It raises KeyError, TypeError or ValueError for whatever is not exactly as it was stored: pydantic may read it yet.
+    """
+    own = "_read" in vars(record_class)  # and not that of a base
+    return getattr(record_class, "_read") if own else None  # noqa: B009
 
 
 def _fields_by_name(record: Any) -> dict[str, Any]:
@@ -100,4 +110,4 @@ def _fast_copy(cls: Any) -> Any:
     return names["_copied"]
 
 
-__all__ = ["changed", "dataclass", "plain", "stamped"]
+__all__ = ["changed", "dataclass", "plain", "reader", "stamped"]

@@ -6,7 +6,7 @@ methods of every record are written out here as source text, and its decorators 
     @event("stock.received/1")            class StockReceived(Event):
     @dataclass(frozen=True)                   quantity: int
     class StockReceived(Event):     ->        def __init__(self, at: Millis, quantity: int) -> None: ...
-        quantity: int                         def __eq__, __hash__, __repr__, _changed, _copied, _plain
+        quantity: int                         def __eq__, __hash__, __repr__, _changed, _copied, _plain, _read
                                           record_class(StockReceived, {"quantity": ("int", record_field())})
                                           event("stock.received/1")(StockReceived)
 
@@ -20,43 +20,22 @@ import builtins
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple, TypeGuard
 
+from scripts.compiling.shapes import SUPPORT as SHAPES_SUPPORT
+from scripts.compiling.shapes import Field, Shapes
+
 RECORD = "models.record"
 BASES = frozenset({("models.decision", "Command"), ("models.decision", "Event")})
 """Records that others may inherit from which are not compiled: machines of tests."""
 COMPILED = "models.compiled"
+TWINS = frozenset({"changed", "plain", "stamped"})
+"""Functions of the first that the second has, too."""
 _OPEN = ast.parse("_mypyc_attr(allow_interpreted_subclasses=True)", mode="eval").body
 SUPPORT = f"""
 from typing import Any as _Any
 from mypy_extensions import mypyc_attr as _mypyc_attr
 from {COMPILED} import SAME as _SAME, record_class as _record_class, record_field as _record_field, shown as _shown
+{SHAPES_SUPPORT}
 """
-
-
-class Field(NamedTuple):
-    """A field of a record. Expressions are source text; '' where there is none. module: where it was written."""
-
-    name: str
-    annotation: str
-    default: str
-    factory: str
-    kw_only: bool
-    module: str
-
-    @property
-    def parameter(self) -> str:
-        if self.factory:
-            return f"{self.name}: ({self.annotation}) | None = None"
-        return f"{self.name}: {self.annotation}" + (f" = {self.default}" if self.default else "")
-
-    @property
-    def value(self) -> str:
-        made = {"dict": "{}", "list": "[]"}.get(self.factory, f"({self.factory})()")
-        return f"{made} if {self.name} is None else {self.name}" if self.factory else self.name
-
-    @property
-    def definition(self) -> str:
-        about = f"default={self.default}" if self.default else f"default_factory={self.factory}" if self.factory else ""
-        return f"_record_field({about or ('kw_only=True' if self.kw_only else '')})"
 
 
 class Record(NamedTuple):
@@ -79,6 +58,9 @@ class Rewriter:
             for module, tree in self._trees.items()
             for node, decorator in self._found(module, tree)
         }
+        self._shapes = Shapes(
+            self._trees, self._defined, lambda home: self._fields(*home) if home in self._records else None
+        )
 
     def rewritten(self) -> dict[str, str]:
         """The new source text of every module that has a record or changes one."""
@@ -100,8 +82,6 @@ class Rewriter:
     def _module(self, module: str, tree: ast.Module) -> str:
         body: list[ast.stmt] = []
         borrowed: set[tuple[str, str]] = set()
-        if self._imports[module].get("changed") == (RECORD, "changed"):
-            tree = _Changes().visit(tree)
         for node in tree.body:
             if isinstance(node, ast.ImportFrom) and node.module == RECORD:
                 body += _import_of_records(node)
@@ -120,7 +100,7 @@ class Rewriter:
         for statement in node.body:
             if isinstance(statement, ast.AnnAssign):
                 statement.value = None
-        written = ast.parse(_methods(node.name, fields, eq=record.eq)).body[0]
+        written = ast.parse(self._methods(module, node.name, fields, eq=record.eq)).body[0]
         assert isinstance(written, ast.ClassDef)
         behind = [decorator for decorator in node.decorator_list if not _is_record_decorator(decorator)]
         node.decorator_list = [_OPEN] if (module, node.name) in BASES else []
@@ -129,6 +109,46 @@ class Rewriter:
         calls = [f"_record_class({node.name}, {{{defined}}})"]
         calls += [f"{ast.unparse(decorator)}({node.name})" for decorator in reversed(behind)]
         return [node, *ast.parse("\n".join(calls)).body]
+
+    def _methods(self, module: str, name: str, fields: list[Field], *, eq: bool) -> str:
+        """The class's methods as source text, in a class of the same name."""
+        parameters = ["self", *(field.parameter for field in fields if not field.kw_only)]
+        keywords = [field.parameter for field in fields if field.kw_only]
+        if keywords:
+            parameters += ["*", *keywords]
+        copies = ", ".join(f"{f.name}=self.{f.name}" if f.kw_only else f"self.{f.name}" for f in fields)
+        changes = ", ".join(f"{f.name}=self.{f.name} if {f.name} is _SAME else {f.name}" for f in fields)
+        lines = [
+            f"class {name}:",
+            f"    def __init__({', '.join(parameters)}) -> None:",
+            *(f"        self.{field.name} = {field.value}" for field in fields),
+            "        pass",
+            "    def _copied(self) -> _Any:",
+            f"        return {name}({copies})",
+            f"    def _changed(self{''.join(f', {f.name}: _Any = _SAME' for f in fields)}) -> {name!r}:",
+        f"        return {name}({changes})",
+        "    def _plain(self) -> _Any:",
+            f"        return {{{', '.join(f'{f.name!r}: {self._shapes.plain(f)}' for f in fields)}}}",
+            "    def __repr__(self) -> str:",
+            "        return _shown(self)",
+        ]
+        read = self._shapes.reading(module, name)
+        if read is not None:
+            lines += [
+                "    @staticmethod",
+                f"    def _read(plain: _Any) -> {name}:",
+                "        known = _cast(dict[str, _Any], plain)",
+                f"        return {read}",
+            ]
+        if eq:
+            same = " and ".join(["type(other) is type(self)", *(f"self.{f.name} == other.{f.name}" for f in fields)])
+            lines += [
+                "    def __eq__(self, other: _Any) -> bool:",
+                f"        return {same}",
+                "    def __hash__(self) -> int:",
+                f"        return hash(({''.join(f'self.{f.name}, ' for f in fields)}))",
+            ]
+        return "\n".join(lines)
 
     def _fields(self, module: str, name: str) -> list[Field]:
         """All fields, those of the bases first, as `dataclasses` orders them."""
@@ -149,6 +169,12 @@ class Rewriter:
             module, name = self._imports[module][name]
         return module, name
 
+    def _defined(self, module: str, name: str) -> tuple[str, str]:
+        """Where the thing is defined that a module knows by this name."""
+        while name in self._imports.get(module, {}):
+            module, name = self._imports[module][name]
+        return module, name
+
     def _borrowed(self, module: str, name: str) -> set[tuple[str, str]]:
         """Names that inherited fields mention and this module does not have: (where they are known, name)."""
         own = self._imports[module].keys() | vars(builtins).keys()
@@ -161,18 +187,6 @@ class Rewriter:
             for mentioned in ast.walk(ast.parse(text, mode="eval"))
             if isinstance(mentioned, ast.Name) and mentioned.id not in own
         }
-
-
-class _Changes(ast.NodeTransformer):
-    """`changed(record, field=value)` as `record._changed(field=value)`: where the record's class is known, that is a
-    call in C. `changed(record, **fields)` stays: there the names are known at run time only."""
-
-    def visit_Call(self, node: ast.Call) -> ast.Call:
-        self.generic_visit(node)
-        named = isinstance(node.func, ast.Name) and node.func.id == "changed"
-        if not named or any(keyword.arg is None for keyword in node.keywords):
-            return node
-        return ast.Call(ast.Attribute(node.args[0], "_changed", ast.Load()), [], node.keywords)
 
 
 def _is_record_decorator(decorator: ast.expr) -> TypeGuard[ast.Call]:
@@ -207,43 +221,13 @@ def _field(module: str, name: str, statement: ast.AnnAssign) -> Field:
     return Field(name, ast.unparse(statement.annotation), default, factory, kw_only == "True", module)
 
 
-def _methods(name: str, fields: Iterable[Field], *, eq: bool) -> str:
-    """The class's methods as source text, in a class of the same name."""
-    fields = list(fields)
-    parameters = ["self", *(field.parameter for field in fields if not field.kw_only)]
-    keywords = [field.parameter for field in fields if field.kw_only]
-    if keywords:
-        parameters += ["*", *keywords]
-    copies = ", ".join(f"{f.name}=self.{f.name}" if f.kw_only else f"self.{f.name}" for f in fields)
-    changes = ", ".join(f"{f.name}=self.{f.name} if {f.name} is _SAME else {f.name}" for f in fields)
-    lines = [
-        f"class {name}:",
-        f"    def __init__({', '.join(parameters)}) -> None:",
-        *(f"        self.{field.name} = {field.value}" for field in fields),
-        "        pass",
-        "    def _copied(self) -> _Any:",
-        f"        return {name}({copies})",
-        f"    def _changed(self{''.join(f', {f.name}: _Any = _SAME' for f in fields)}) -> {name!r}:",
-        f"        return {name}({changes})",
-        "    def _plain(self) -> _Any:",
-        f"        return {{{', '.join(f'{f.name!r}: self.{f.name}' for f in fields)}}}",
-        "    def __repr__(self) -> str:",
-        "        return _shown(self)",
-    ]
-    if eq:
-        same = " and ".join(["type(other) is type(self)", *(f"self.{f.name} == other.{f.name}" for f in fields)])
-        lines += [
-            "    def __eq__(self, other: _Any) -> bool:",
-            f"        return {same}",
-            "    def __hash__(self) -> int:",
-            f"        return hash(({''.join(f'self.{f.name}, ' for f in fields)}))",
-        ]
-    return "\n".join(lines)
-
-
 def _import_of_records(node: ast.ImportFrom) -> list[ast.stmt]:
     """What is left of an import of `models.record`: functions have compiled twins, `dataclass` has done its work."""
-    lines = [f"from {COMPILED} import {alias.name}" for alias in node.names if alias.name != "dataclass"]
+    lines = [
+        f"from {COMPILED if alias.name in TWINS else RECORD} import {alias.name}"
+        for alias in node.names
+        if alias.name != "dataclass"
+    ]
     return list(ast.parse("\n".join(lines)).body)
 
 

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+import orjson
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from models.record import plain
+from models.record import plain, reader
 from scripts.compiling.constants import with_constants
 from scripts.compiling.records import Rewriter
 
@@ -29,9 +30,9 @@ class Base:
 PARCELS = """
 from __future__ import annotations
 from dataclasses import field
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 from models.record import changed, dataclass
-from rewritten_base import Base
+from rewritten_base import Base, Grams
 
 V = TypeVar("V")
 NAMES = []
@@ -57,6 +58,19 @@ class Shelf(Generic[V]):
 class Store:
     parcels: Shelf[Parcel]
     pair: tuple[Shelf[int], Shelf[int]] = (Shelf(), Shelf())
+
+class Stop(NamedTuple):
+    place: str
+    minutes: Grams
+
+Stops = tuple[Stop, ...]
+
+@dataclass(frozen=True)
+class Route:
+    parcels: tuple[Parcel, ...]
+    stops: Stops = ()
+    spans: tuple[tuple[Grams, str], ...] = ()
+    first: Parcel | None = None
 
 @dataclass(frozen=True, eq=False)
 class Token:
@@ -117,6 +131,43 @@ def test_pydantic_reads_rewritten_records_whatever_they_are_inside(parcels: Any)
         read({"parcels": {"rows": {"a": {"weight_g": "heavy"}}}})
     with pytest.raises(ValidationError):
         read({})
+
+
+def test_a_record_is_made_of_what_it_was_stored_as(parcels: Any) -> None:
+    parcel = parcels.Parcel(7, weight_g=20, labels={"a": "b"})
+    route = parcels.Route((parcel,), (parcels.Stop("Leeds", 5),), ((1, "a"), (2, "b")), parcel)
+    stored = orjson.loads(orjson.dumps(plain(route)))
+    read: Any = reader(parcels.Route)
+    assert read(stored) == route == TypeAdapter(parcels.Route).validate_python(stored)
+    assert type(read(stored).stops[0]) is parcels.Stop
+    assert read({"parcels": [{"weight_g": 1}]}) == parcels.Route((parcels.Parcel(weight_g=1),)), "defaults are filled in"
+    assert read({"parcels": [], "stops": [["York", 1]], "new": 1}).stops == (("York", 1),), "what is new is left out"
+
+
+def test_a_record_that_is_plain_is_so_all_the_way_down(parcels: Any) -> None:
+    parcel = parcels.Parcel(7, weight_g=20)
+    found = plain(parcels.Route((parcel,), (parcels.Stop("Leeds", 5),), first=parcel))
+    assert found["parcels"] == [plain(parcel)]
+    assert found["first"] == plain(parcel)
+    assert type(found["stops"][0]) is tuple, "orjson takes no named one"
+
+
+@pytest.mark.parametrize("stored", [{}, {"parcels": [{}]}, {"parcels": [], "stops": [["York"]]}])
+def test_what_does_not_fit_is_stumbled_over(parcels: Any, stored: Any) -> None:
+    read: Any = reader(parcels.Route)
+    assert read is not None
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        read(stored)
+
+
+def test_what_no_reader_can_be_written_for_is_left_to_pydantic(parcels: Any) -> None:
+    assert reader(parcels.Shelf) is None, "what its rows are is not known"
+    assert reader(parcels.Store) is None, "for it has shelves"
+
+    class Heavier(parcels.Parcel):  # type: ignore[misc]
+        pass
+
+    assert reader(Heavier) is None, "its base's makes another class"
 
 
 def test_what_is_written_in_capitals_and_assigned_once_is_declared_constant() -> None:
