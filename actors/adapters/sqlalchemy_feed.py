@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, delete, literal, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, bindparam, delete, literal, select, text, update
 
-from actors.adapters.sqlalchemy_statements import Prepared, Values
+from actors.adapters.sqlalchemy_rows import Told, Values, feed_rows
+from actors.adapters.sqlalchemy_statements import Prepared
 from actors.adapters.sqlalchemy_tables import (
     connect,
     feed,
@@ -20,7 +21,7 @@ from actors.adapters.sqlalchemy_tables import (
 )
 from actors.runtime.feeding import Audience, FeedForgotten, FeedPage, FeedRow, FeedState
 from actors.runtime.limits import LIMITS, Limits
-from actors.runtime.reading import Batch, Numbers, OrderChange, Overtaken, ReadModelUnavailable, Telling
+from actors.runtime.reading import Numbers, Overtaken, ReadModelUnavailable
 from models.decision import Millis
 
 COLUMNS = ("position", "order_id", "retailer", "suppliers", "numbers", "at", "events")
@@ -34,20 +35,8 @@ INSERT = text(
 QUEUED = ("position", "purpose", "party", "due_at", "attempts", "claimed_by")
 
 
-def joined(parts: Sequence[object]) -> str:
-    return " ".join(map(str, parts))
-
-
 def numbers_of(text_: str) -> Numbers:
     return tuple(map(int, text_.split()))
-
-
-class Told(NamedTuple):
-    """One row that is to be added."""
-
-    position: int
-    change: OrderChange
-    telling: Telling
 
 
 class FeedWriter:
@@ -60,6 +49,11 @@ class FeedWriter:
         self._writer = writer
         self._add = Prepared(engine, INSERT, COLUMNS)
         self._queue = Prepared(engine, outbox.insert(), QUEUED)
+        # Made once: making a statement costs more than carrying it out.
+        later = {"position": feed_state.c.position + bindparam("count"), "written": feed_state.c.written + 1}
+        self._take = update(feed_state).where(feed_state.c.writer == writer).values(later)
+        self._taken = select(feed_state.c.position, feed_state.c.written)
+        self._subscribed = select(subscriptions.c.party, subscriptions.c.purpose)
 
     def begin(self, connection: Connection) -> None:
         """From now on only this writer may write."""
@@ -68,23 +62,17 @@ class FeedWriter:
     def taken(self, connection: Connection, count: int) -> tuple[int, int]:
         """Take the right to write, and so many positions: the last one before them, and the number of this write.
         Raises Overtaken."""
-        mine = update(feed_state).where(feed_state.c.writer == self._writer)
-        later = mine.values(position=feed_state.c.position + count, written=feed_state.c.written + 1)
-        if connection.execute(later).rowcount != 1:
+        if connection.execute(self._take, {"count": count}).rowcount != 1:
             raise Overtaken("another projector has begun to write here")
-        position, written = connection.execute(select(feed_state.c.position, feed_state.c.written)).one()
+        position, written = connection.execute(self._taken).one()
         return position - count, written
 
     def add(self, connection: Connection, told: Sequence[Told], at: Millis) -> None:
         """Before the rows of the orders are written: they say what each order's row before was."""
         if not told:
             return
-        rows: list[Values] = []
-        for position, change, (events, before, _, suppliers) in told:
-            row = change.row
-            rows.append((position, row.id, row.retailer, " ".join(suppliers), joined(before), at, events))
-        self._add.run(connection, rows)
-        subscribers = {(row.party, row.purpose) for row in connection.execute(select(subscriptions))}
+        self._add.run(connection, feed_rows(told, at))
+        subscribers = {(row.party, row.purpose) for row in connection.execute(self._subscribed)}
         if subscribers:
             self._queue.run(connection, [row for one in told for row in _queued(one, subscribers, at)])
 
@@ -105,13 +93,6 @@ def _queued(told: Told, subscribers: set[tuple[str, str]], at: Millis) -> list[V
     parties = [f"retailer:{change.row.retailer}", *(f"supplier:{name}" for name in suppliers)]
     seeing = {party for party, then, now in zip(parties, before[1:], after[1:], strict=True) if now > then}
     return [(position, purpose, party, at, 0, "") for party, purpose in sorted(subscribers) if party in seeing]
-
-
-def told_of(batches: Sequence[Batch], last: int) -> list[Told]:
-    """Everything that the feed gets, numbered from `last` on."""
-    changes = [change for batch in batches for change in batch.orders]
-    found = [(change, change.telling) for change in changes if change.telling is not None]
-    return [Told(position, change, telling) for position, (change, telling) in enumerate(found, last + 1)]
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------

@@ -12,9 +12,10 @@ from alembic.config import Config
 from sqlalchemy import ColumnElement, Connection, Update, bindparam, case, delete, literal_column, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from actors.adapters.sqlalchemy_feed import FeedWriter, numbers_of, told_of
+from actors.adapters.sqlalchemy_feed import FeedWriter, numbers_of
 from actors.adapters.sqlalchemy_rollups import RollUpWriter
-from actors.adapters.sqlalchemy_statements import Prepared, Values
+from actors.adapters.sqlalchemy_rows import Values, order_rows, told_of
+from actors.adapters.sqlalchemy_statements import Prepared
 from actors.adapters.sqlalchemy_tables import connect, feed_departed, orders, shards, tasks, terms, translated
 from actors.runtime.reading import Batch, Fed, Kept, Overtaken, Position
 from models.decision import Millis
@@ -117,7 +118,11 @@ class SqlReadModel:
                 raise Overtaken("a shard is not where this projector left it")
             self._feed.add(connection, told_of(batches, last), at)
             self._rollups.follow(connection, batches, number)
-            self._write_rows(connection, batches, last, number)
+            rows = order_rows(batches, last, number)
+            self._change.run(connection, rows.changed)
+            self._replace.run(connection, rows.replaced)
+            self._put_task.run(connection, rows.tasks)
+            self._add_term.run(connection, rows.terms)
             for batch in batches:
                 if batch.before.rebuilding and not batch.after.rebuilding:
                     self._drop_earlier(connection, batch.shard, batch.after.generation)
@@ -131,9 +136,7 @@ class SqlReadModel:
         """Note that everything which had happened in these shards by `at` is in the rows."""
         if numbers:
             with translated(), self._engine.begin() as connection:
-                connection.execute(
-                    update(shards).where(shards.c.shard.in_(numbers)).values(caught_up_at=at)
-                )
+                connection.execute(update(shards).where(shards.c.shard.in_(numbers)).values(caught_up_at=at))
 
     def request_rebuild(self) -> None:
         """Mark every shard as to be rebuilt."""
@@ -150,29 +153,6 @@ class SqlReadModel:
         self._engine.dispose()
 
     # --- inside ---
-
-    def _write_rows(self, connection: Connection, batches: Sequence[Batch], position: int, number: int) -> None:
-        """position: of the feed's last row before these; they are numbered as `told_of` numbers them. number: of this
-        write."""
-        changed: list[Values] = []
-        replaced: list[Values] = []
-        task_rows: list[Values] = []
-        term_rows: list[Values] = []
-        for shard, _, (_, generation, _), changes in batches:
-            for row, version, snapshot, data_key, new_tasks, new_terms, telling, whole, _, _ in changes:
-                fed, fed_at = "", 0
-                if telling is not None:
-                    position += 1
-                    fed, fed_at = " ".join(map(str, telling.after)), position
-                values = (*row, shard, generation, version, data_key, snapshot, number, fed, fed_at)
-                (replaced if whole else changed).append(values)
-                id_, created_at = row.id, row.created_at
-                task_rows += [(id_, number, supplier, status, created_at) for number, supplier, status in new_tasks]
-                term_rows += [(term, created_at, id_) for term in new_terms]
-        self._change.run(connection, changed)
-        self._replace.run(connection, replaced)
-        self._put_task.run(connection, task_rows)
-        self._add_term.run(connection, term_rows)
 
     def _drop_earlier(self, connection: Connection, shard: int, generation: int) -> None:
         """Delete what a rebuild did not find in the journal. Terms of an order that is gone lead nowhere and may stay.

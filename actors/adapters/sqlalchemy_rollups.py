@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import Connection, Engine, Table, and_, bindparam, delete, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from actors.adapters.sqlalchemy_rows import counts_of
 from actors.adapters.sqlalchemy_statements import Prepared
 from actors.adapters.sqlalchemy_tables import connect, counted, counting, orders, sales, shards, translated, waits
 from actors.runtime.analytics import Changed, Counted, Counting, Progress, ShardState, Snapshot
@@ -66,28 +67,12 @@ class RollUpWriter:
         this number). Of other shards it is left to the counter. Before the orders' rows are written.
 
         Raises Overtaken if an order that begins is counted already: then the projector has to look at it again."""
-        now: list[Counted] = []
-        begun: list[Counted] = []
-        tally = Tally()
-        earlier: list[tuple[int, str]] = []
-        for batch in batches:
-            if not self._keeps_up(connection, batch, number):
-                continue
-            for change in batch.orders:
-                counts = change.counts
-                assert counts is not None
-                tally.add(counts)
-                one = Counted(batch.shard, change.row.id, change.version, orjson.dumps(counts.plain()))
-                if change.begins:
-                    begun.append(one)
-                else:
-                    now.append(one)
-                    earlier.append((batch.shard, one.id))
-        for stored in self.counted_as(connection, earlier):
-            tally.add(Contribution.from_plain(orjson.loads(stored)), -1)
-        if self._begin.run(connection, begun) != len(begun):
+        counts = counts_of([batch for batch in batches if self._keeps_up(connection, batch, number)])
+        for stored in self.counted_as(connection, [(row.shard, row.id) for row in counts.went_on]):
+            counts.tally.add(Contribution.from_plain(orjson.loads(stored)), -1)
+        if self._begin.run(connection, counts.begun) != len(counts.begun):
             raise Overtaken("an order that begins is counted already")
-        self.store(connection, now, tally)
+        self.store(connection, counts.went_on, counts.tally)
 
     def _keeps_up(self, connection: Connection, batch: Batch, number: int) -> bool:
         """Whether all of the shard is counted; if so, it is up to this write now."""

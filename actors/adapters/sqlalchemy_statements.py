@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ClauseElement, Connection, Engine
 from sqlalchemy.sql.dml import UpdateBase
 
-Values = tuple[Any, ...]
+from actors.adapters.sqlalchemy_rows import Values
 
 
 class Prepared:

@@ -28,6 +28,7 @@ SINGLE = (
     "actors/adapters/aesgcm_sealer.py",
     "actors/adapters/redis_layout.py",
     "actors/adapters/simulated_payments.py",
+    "actors/adapters/sqlalchemy_rows.py",
     "gateway/auth.py",
     "gateway/backlog.py",
     "gateway/cache.py",
