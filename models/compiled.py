@@ -17,8 +17,9 @@ from pydantic_core import core_schema
 R = TypeVar("R")
 
 
-def changed(record: R, /, **fields: Any) -> R:
-    """Return a copy of a record with `fields` replaced."""
+def changed(record: R, fields: dict[str, Any]) -> R:
+    """Return a copy of a record with `fields` replaced. Calls of the function that takes them as keywords are rewritten
+    to this: the compiler can only make such calls as Python does."""
     made: Any = record
     copy: R = made._copied()
     for name, value in fields.items():

@@ -31,7 +31,7 @@ Fields = dict[str, Any]
 Fold = Callable[[Order, Any], Fields]
 Detail = Callable[[Any], str]
 
-_FOLDS: dict[type[Event], tuple[Fold, str, str, Detail]] = {}
+_FOLDS: dict[type[Event], tuple[Fold, str, str, Detail | None]] = {}
 
 
 def evolve(order: Order, event: Any) -> Order:
@@ -39,11 +39,11 @@ def evolve(order: Order, event: Any) -> Order:
     fold, word, actor, detail = _FOLDS[type(event)]
     fields = fold(order, event)
     fields["updated_at"] = event.at
-    fields["timeline"] = (*order.timeline, (event.at, word, actor or event.by, detail(event)))
+    fields["timeline"] = (*order.timeline, (event.at, word, actor or event.by, detail(event) if detail else ""))
     return changed(order, **fields)
 
 
-def _folds(event: type[Event], word: str, actor: str = "", detail: Detail = lambda _: "") -> Callable[[Fold], Fold]:
+def _folds(event: type[Event], word: str, actor: str = "", detail: Detail | None = None) -> Callable[[Fold], Fold]:
     """Register the fold of `event`, with its word, actor (empty: the event's `by`) and detail in the timeline."""
 
     def register(fold: Fold) -> Fold:
@@ -61,7 +61,7 @@ _COPIED = "retailer currency payment_method allow_partial metadata sealed email_
 
 @_folds(m.OrderPlaced, "placed")
 def _placed(_order: Order, event: m.OrderPlaced) -> Fields:
-    suppliers = list(dict.fromkeys(terms.supplier for terms in event.lines))
+    suppliers = list(dict.fromkeys([terms.supplier for terms in event.lines]))
     lines = tuple([_line(n, suppliers.index(terms.supplier) + 1, terms) for n, terms in enumerate(event.lines, 1)])
     amount = sum([line.amount for line in lines])
     fields = {name: getattr(event, name) for name in _COPIED}
@@ -76,15 +76,8 @@ def _placed(_order: Order, event: m.OrderPlaced) -> Fields:
 
 def _line(number: int, consignment: int, terms: m.LineTerms) -> Line:
     return Line(
-        number=number,
-        consignment=consignment,
-        product=terms.product,
-        sku=terms.sku,
-        quantity=terms.quantity,
-        unit_amount=terms.unit_amount,
-        brand=terms.brand,
-        split=terms.split,
-    )
+        number, consignment, terms.product, terms.sku, terms.quantity, terms.unit_amount, terms.brand, terms.split
+    )  # fmt: skip
 
 
 def _consignment(number: int, supplier: str, lines: tuple[Line, ...], event: m.OrderPlaced) -> Consignment:
@@ -92,16 +85,22 @@ def _consignment(number: int, supplier: str, lines: tuple[Line, ...], event: m.O
     units: dict[str, int] = {}
     for line in own:
         units[line.sku] = units.get(line.sku, 0) + line.quantity
-    names = [("brand", brand) for brand in dict.fromkeys(line.brand for line in own)]
-    names += [("supplier", supplier), ("retailer", event.retailer), (PLATFORM, PLATFORM)]
+    accounts = event.accounts
+    parties = [_party("brand", brand, accounts) for brand in dict.fromkeys([line.brand for line in own])]
+    parties += [_party("supplier", supplier, accounts), _party("retailer", event.retailer, accounts)]
+    parties.append(_party(PLATFORM, PLATFORM, accounts))
     return Consignment(
         number=number,
         supplier=supplier,
         lines=tuple([line.number for line in own]),
         units=units,
-        parties=tuple([Party(role, name, event.accounts.get(f"{role}:{name}", "")) for role, name in names]),
+        parties=tuple(parties),
         fee_bps=event.fees_bps.get(supplier, 0),
     )
+
+
+def _party(role: str, name: str, accounts: dict[str, str]) -> Party:
+    return Party(role, name, accounts.get(f"{role}:{name}", ""))
 
 
 @_folds(m.PaymentAuthorised, "payment_authorised", actor="stripe")

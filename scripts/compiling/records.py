@@ -90,6 +90,8 @@ class Rewriter:
                 body += self._class(module, node)
             else:
                 body.append(node)
+        if self._imports[module].get("changed") == (RECORD, "changed"):
+            body = [_Changes().visit(node) for node in body]
         after_future = 1 + next(i for i, node in enumerate(body) if isinstance(node, ast.ImportFrom))
         imports = "\n".join([SUPPORT, *_import_lines(borrowed)])
         body[after_future:after_future] = ast.parse(imports).body
@@ -187,6 +189,18 @@ class Rewriter:
             for mentioned in ast.walk(ast.parse(text, mode="eval"))
             if isinstance(mentioned, ast.Name) and mentioned.id not in own
         }
+
+
+class _Changes(ast.NodeTransformer):
+    """`changed(record, a=1, **more)` becomes `changed(record, {"a": 1, **more})`: see `models.compiled`."""
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id == "changed":
+            names = [None if keyword.arg is None else ast.Constant(keyword.arg) for keyword in node.keywords]
+            values = [keyword.value for keyword in node.keywords]
+            node.args, node.keywords = [*node.args, ast.Dict([*names], values)], []
+        return node
 
 
 def _is_record_decorator(decorator: ast.expr) -> TypeGuard[ast.Call]:
