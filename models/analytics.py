@@ -6,7 +6,7 @@ So the figures of a period are those of the orders that a list of the same perio
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -121,9 +121,10 @@ def _refunded_by_line(order: Order, consignment: Consignment) -> list[int]:
     return list(back.values())
 
 
-def _waits(order: Order) -> Iterator[Wait]:
+def _waits(order: Order) -> list[Wait]:
     """Acceptance: from the moment on which the consignments were on offer. Dispatch: from the acceptance."""
     on_offer = order.created_at
+    waits: list[Wait] = []
     accepted: dict[str, int] = {}
     suppliers = {f"consignment {consignment.number}": consignment.supplier for consignment in order.consignments}
     for at, event, _, detail in order.timeline:
@@ -131,9 +132,10 @@ def _waits(order: Order) -> Iterator[Wait]:
             on_offer = at
         elif event == "accepted":
             accepted[detail] = at
-            yield Wait(ACCEPTANCE, suppliers[detail], max(0, at - on_offer))
+            waits.append(Wait(ACCEPTANCE, suppliers[detail], max(0, at - on_offer)))
         elif event == "dispatched":
-            yield Wait(DISPATCH, suppliers[detail], max(0, at - accepted.get(detail, on_offer)))
+            waits.append(Wait(DISPATCH, suppliers[detail], max(0, at - accepted.get(detail, on_offer))))
+    return waits
 
 
 # --- sums ------------------------------------------------------------------------------------------------------------
@@ -175,6 +177,11 @@ class Tally:
             counts[0] += sign
             counts[1] += sign * ms
 
+    def merge(self, other: Tally) -> None:
+        """Count all that another one has counted."""
+        _merge(self.sales, other.sales)
+        _merge(self.waits, other.waits)
+
     def sales_rows(self) -> list[tuple[str | int, ...]]:
         """Key and figures of every roll-up that has changed, those of all retailers together included."""
         return _rows(self.sales)
@@ -182,6 +189,12 @@ class Tally:
     def waits_rows(self) -> list[tuple[str | int, ...]]:
         """As `sales_rows`."""
         return _rows(self.waits)
+
+
+def _merge(sums: dict[Any, list[int]], more: Mapping[Any, list[int]]) -> None:
+    for key, figures in more.items():
+        had = sums.get(key)
+        sums[key] = list(figures) if had is None else [a + b for a, b in zip(had, figures, strict=True)]
 
 
 def _rows(sums: Mapping[SalesKey, list[int]] | Mapping[WaitsKey, list[int]]) -> list[tuple[str | int, ...]]:

@@ -76,7 +76,7 @@ class RollUpWriter:
 
     def _keeps_up(self, connection: Connection, batch: Batch, number: int) -> bool:
         """Whether all of the shard is counted; if so, it is up to this write now."""
-        shard, before, after, changes = batch
+        shard, before, after, changes, _ = batch
         if not changes or before.rebuilding or after.rebuilding or any(change.counts is None for change in changes):
             return False
         last = max([change.row.id for change in changes])

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-import orjson
-
 from actors.runtime.analytics import Counted
 from actors.runtime.reading import Batch, OrderChange, Telling
 from models.analytics import Tally
@@ -68,7 +66,7 @@ def order_rows(batches: Sequence[Batch], position: int, number: int) -> OrderRow
     """position: of the feed's last row before these; they are numbered as `told_of` numbers them. number: of this
     write."""
     rows = OrderRows([], [], [], [])
-    for shard, _, after, changes in batches:
+    for shard, _, after, changes, _ in batches:
         for change in changes:
             fed, fed_at = "", 0
             if change.telling is not None:
@@ -95,13 +93,12 @@ class Counts(NamedTuple):
 
 
 def counts_of(batches: Iterable[Batch]) -> Counts:
-    """Of all orders of these batches; each of them can be counted."""
+    """Of all orders of these batches, each of which counts."""
     counts = Counts(Tally(), [], [])
     for batch in batches:
+        if batch.tally is not None:
+            counts.tally.merge(batch.tally)
         for change in batch.orders:
-            one = change.counts
-            assert one is not None
-            counts.tally.add(one)
-            row = Counted(batch.shard, change.row.id, change.version, orjson.dumps(one.plain()))
+            row = Counted(batch.shard, change.row.id, change.version, change.counts or b"")
             (counts.begun if change.begins else counts.went_on).append(row)
     return counts

@@ -11,7 +11,7 @@ import orjson
 from actors.runtime.codec import Answered, decode_event, encode_snapshot
 from actors.runtime.kind import ActorKind
 from actors.runtime.reading import Numbers, OrderChange, Telling
-from models.analytics import Contribution, contribution
+from models.analytics import Tally, contribution
 from models.feed import Entry, published
 from models.order.state import Order
 from models.projection import new_terms, order_row, task_rows
@@ -37,9 +37,9 @@ class Step(NamedTuple):
     change: OrderChange
 
 
-def continued(kind: ActorKind, known: Known, runs: Iterable[Run], data_key: str = "") -> Step | None:
+def continued(kind: ActorKind, known: Known, runs: Iterable[Run], tally: Tally, data_key: str = "") -> Step | None:
     """The order with all that the runs add to it; None if that is nothing, or if some events before them are missing.
-    data_key: of an order that begins.
+    tally: to which is added what the order counts for. data_key: of an order that begins.
 
     Raises KeyError and ValidationError for events that this version cannot read."""
     order, version = known.order, known.version
@@ -53,7 +53,7 @@ def continued(kind: ActorKind, known: Known, runs: Iterable[Run], data_key: str 
         version += len(events)
     if version == known.version:
         return None
-    return step(known, order, version, entries, data_key=data_key)
+    return step(known, order, version, entries, tally, data_key=data_key)
 
 
 def folded(kind: ActorKind, order: Order, events: Iterable[bytes], entries: list[Entry] | None) -> Order:
@@ -71,9 +71,11 @@ def folded(kind: ActorKind, order: Order, events: Iterable[bytes], entries: list
 
 
 def step(
-    known: Known, order: Order, version: int, entries: Sequence[Entry], *, data_key: str = "", whole: bool = False
+    known: Known, order: Order, version: int, entries: Sequence[Entry], tally: Tally | None, *, data_key: str = ""
 ) -> Step:
-    """What has to be written for an order that was as `known` says and is like this now."""
+    """What has to be written for an order that was as `known` says and is like this now. No tally: its rows have been
+    read whole, and counting it is left to the counter."""
+    whole = tally is None
     told = telling(order, known.numbers, entries) if entries else None
     change = OrderChange(
         row=order_row(order),
@@ -85,18 +87,24 @@ def step(
         telling=told,
         whole=whole,
         begins=not whole and known.version == 0,
-        counts=None if whole else counted(order),
+        counts=None if tally is None else counted(order, tally),
     )
     return Step(Known(order, version, told.after if told else known.numbers), change)
 
 
-def counted(order: Order) -> Contribution | None:
-    """What the order counts for in the roll-ups; None if it cannot be told, which must not keep it out of lists."""
+def counted(order: Order, tally: Tally) -> bytes | None:
+    """Adds what the order counts for in the roll-ups to the tally, and gives it as it is stored; None if it cannot be
+    told, which must not keep the order out of lists.
+
+    Done here, and not when it is written: by then what it is made of has left the processor's caches.
+    """
     try:
-        return contribution(order)
+        counts = contribution(order)
     except Exception:
         log.exception("%s cannot be counted", order.id)
         return None
+    tally.add(counts)
+    return orjson.dumps(counts.plain())
 
 
 def telling(order: Order, before: Numbers, entries: Sequence[Entry]) -> Telling:

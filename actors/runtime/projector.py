@@ -33,6 +33,7 @@ from actors.runtime.reading import (
     ReadModelUnavailable,
     Stream,
 )
+from models.analytics import Tally
 from models.catalogue import EVENT_NAMES
 from models.decision import Address, Millis
 from models.feed import Entry
@@ -275,11 +276,12 @@ class Projector:
         shard = followed.shard
         changes: list[OrderChange] = []
         broken: list[Address] = []
+        tally = Tally()
         for id_, runs in followed.orders.items():
             address = Address(self._kind.name, id_)
             known = self._known.get(id_) or Known(self._kind.initial, 0)
             try:
-                made = continued(self._kind, known, runs, keys.get(address, ""))
+                made = continued(self._kind, known, runs, tally, keys.get(address, ""))
             except Exception:
                 # One order that cannot be read must not keep all others out of their lists.
                 log.exception("%s stays as it is in the read side", id_)
@@ -295,7 +297,7 @@ class Projector:
             log.info("shard %d: %d orders are read whole", shard, len(broken))
             changes += await self._whole(shard, broken)
         before = self._positions[shard]
-        return Batch(shard, before, before._replace(sequence=followed.through), changes)
+        return Batch(shard, before, before._replace(sequence=followed.through), changes, tally)
 
     async def _whole(self, shard: int, addresses: Sequence[Address]) -> list[OrderChange]:
         """The rows of these orders from the journal itself. The feed gets what it has not had, if that can be known."""
@@ -317,7 +319,7 @@ class Projector:
                 continue
             if order.id:
                 known = Known(self._kind.initial, 0, had.numbers)
-                made = step(known, order, record.version, entries, data_key=record.data_key, whole=True)
+                made = step(known, order, record.version, entries, None, data_key=record.data_key)
                 changes.append(made.change)
         return changes
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from actors.runtime.ports import Record, StreamEntry
-from models.analytics import Contribution
+from models.analytics import Tally
 from models.decision import Address, Millis
 from models.projection import OrderRow, TaskRow
 
@@ -103,7 +103,8 @@ class OrderChange(NamedTuple):
     telling: what is new for the feed, if anything.
     whole:   the rows come from the journal itself, and the data key with them; else `data_key` counts for a new order
              only: an erased one stays erased.
-    begins:  the order has no rows yet. counts: what it counts for in the roll-ups, unless that is left to the counter.
+    begins:  the order has no rows yet. counts: what it counts for in the roll-ups, as it is stored; None if that is for
+             the counter to tell.
     """
 
     row: OrderRow
@@ -115,16 +116,20 @@ class OrderChange(NamedTuple):
     telling: Telling | None
     whole: bool = False
     begins: bool = False
-    counts: Contribution | None = None
+    counts: bytes | None = None
 
 
 class Batch(NamedTuple):
-    """What one transaction does to one shard: its orders' rows, and its offset from `before` to `after`."""
+    """What one transaction does to one shard: its orders' rows, and its offset from `before` to `after`.
+
+    tally: what its orders count for in the roll-ups together, as far as they say so themselves.
+    """
 
     shard: int
     before: Position
     after: Position
     orders: Sequence[OrderChange]
+    tally: Tally | None = None
 
 
 class ReadModel(Protocol):
