@@ -67,9 +67,13 @@ class _Waiting(NamedTuple):
     def moves(self, rounds_max: int) -> bool:
         """Whether to wait for what else happens to it."""
         before, _ = self.runs[0]
-        _, latest = self.runs[-1]
-        paid_out = bool(latest) and latest[-1].startswith(PAID_OUT)
-        return before == 0 and self.rounds < rounds_max and len(self.runs) > self.seen and not paid_out
+        return before == 0 and self.rounds < rounds_max and len(self.runs) > self.seen and not _paid_out(self.runs)
+
+
+def _paid_out(runs: Sequence[Run]) -> bool:
+    """Whether that is what has happened last to an order."""
+    _, latest = runs[-1]
+    return bool(latest) and latest[-1].startswith(PAID_OUT)
 
 
 class _Followed(NamedTuple):
@@ -289,8 +293,10 @@ class Projector:
                 continue
             if made is not None:
                 changes.append(made.change)
-                self._known[id_] = made.known
-                self._known.move_to_end(id_)
+                self._known.pop(id_, None)
+                # What comes after that comes much later: kept for it, orders only push others out of the caches.
+                if not _paid_out(runs):
+                    self._known[id_] = made.known
             elif runs[-1][0] > known.version:
                 broken.append(address)
         if broken:
