@@ -192,11 +192,16 @@ class Rewriter:
 
 
 class _Changes(ast.NodeTransformer):
-    """`changed(record, a=1, **more)` becomes `changed(record, {"a": 1, **more})`: see `models.compiled`."""
+    """`changed(record, a=1)` becomes `record._changed(a=1)`: where the record's class is known, a call in C. Of
+    `changed(record, a=1, **more)` the names are known at run time only: `changed(record, {"a": 1, **more})`."""
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         self.generic_visit(node)
-        if isinstance(node.func, ast.Name) and node.func.id == "changed":
+        if not isinstance(node.func, ast.Name) or node.func.id != "changed":
+            return node
+        if all(keyword.arg for keyword in node.keywords):
+            node.func, node.args = ast.Attribute(node.args[0], "_changed", ast.Load()), []
+        else:
             names = [None if keyword.arg is None else ast.Constant(keyword.arg) for keyword in node.keywords]
             values = [keyword.value for keyword in node.keywords]
             node.args, node.keywords = [*node.args, ast.Dict([*names], values)], []
