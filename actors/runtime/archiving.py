@@ -242,7 +242,7 @@ class Archiver:
         if self._is_still(owned, home):
             part = owned.accumulating[home] = Part()
             part.appending(address, version).due_changed = True
-            self._host.dirty(owned)
+            self._host.dirty()
 
     async def _projected(self, found: Sequence[_AtRest]) -> list[_AtRest]:
         """Those whose events the projector has stored. It is waited for, but not for long: they come up again."""
@@ -288,7 +288,7 @@ class Archiver:
                 if one.due is not None and one.due.address == leaving.address:
                     leaving.due = one.due.due
             part.replies.append((self._gone, _DONE))
-            self._host.dirty(one.owned)
+            self._host.dirty()
 
     def _gone(self, reply: Reply) -> None:
         self._archived += reply is _DONE

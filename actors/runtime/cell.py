@@ -31,7 +31,6 @@ class OwnedCell:
         self.to_load: dict[Address, Resident] = {}
         self.looked_for: dict[Address, Resident] = {}  # in the archive
         self.closing = False
-        self.loop = 0  # which of the committer's flushes it
         self.gone = False  # dropped by its host: whoever still holds it must look again
         self._proof = 0  # the commit number that has to be acknowledged before memory is trusted again
 

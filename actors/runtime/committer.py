@@ -1,9 +1,7 @@
-"""The flush loops: each has one pipeline to the journal under way, with a commit of every cell of its own that has
-something to store.
+"""The flush loop: one pipeline to the journal at a time, carrying a commit of every cell that has something to store.
 
 Batches form by what has piled up while the previous flush was under way, never by a timer: the busier the host, the
-larger the commits and the cheaper each order. There are two loops, each with half of the cells: with one alone, all
-that a host has at hand waits for the same flush again and again, and the host with it (measured: 5 % fewer orders).
+larger the commits and the cheaper each order.
 """
 
 from __future__ import annotations
@@ -42,35 +40,27 @@ class Committer:
     def __init__(self, host: HostCore, outbox: Outbox) -> None:
         self._host = host
         self._outbox = outbox
-        self._dirty = [asyncio.Event() for _ in range(host.limits.flushes_in_flight_max)]
-        self._tasks: list[asyncio.Task[None]] = []
+        self._dirty = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
         self._counts: Counter[str] = Counter()
 
     def start(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._flush_forever(number)) for number in range(len(self._dirty))]
+        self._task = asyncio.get_running_loop().create_task(self._flush_forever())
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
-    def dirty(self, owned: OwnedCell) -> None:
-        """This cell has something to store."""
-        self._dirty[owned.loop].set()
+    def dirty(self) -> None:
+        self._dirty.set()
 
-    def enrol(self, owned: OwnedCell) -> None:
-        """Give a cell to the loop that has the fewest. It stays with it: no two may send the same commit."""
-        cells = Counter(other.loop for other in self._host.cells.values())
-        owned.loop = min(range(len(self._dirty)), key=cells.__getitem__)
-
-    async def _flush_forever(self, number: int) -> None:
-        dirty = self._dirty[number]
+    async def _flush_forever(self) -> None:
         while True:
-            await dirty.wait()
+            await self._dirty.wait()
             await asyncio.sleep(0)  # turns already queued on the loop join this flush
-            dirty.clear()
-            due = self._commits_due(number)
+            self._dirty.clear()
+            due = self._commits_due()
             if not due:
                 continue
             try:
@@ -87,17 +77,15 @@ class Committer:
                         self._settle(owned, commit, result)
                     except Exception:  # likewise; what this commit held back is asked for again
                         log.critical("commit %d of %s could not be settled", commit.number, owned.cell, exc_info=True)
-            if any(owned.commit is None and (owned.accumulating or owned.unproven) for owned in self._cells(number)):
-                dirty.set()
+            if any(
+                owned.commit is None and (owned.accumulating or owned.unproven) for owned in self._host.cells.values()
+            ):
+                self._dirty.set()
 
-    def _cells(self, number: int) -> list[OwnedCell]:
-        """The cells of one loop."""
-        return [owned for owned in self._host.cells.values() if owned.loop == number]
-
-    def _commits_due(self, number: int) -> list[tuple[OwnedCell, Commit]]:
+    def _commits_due(self) -> list[tuple[OwnedCell, Commit]]:
         now = asyncio.get_running_loop().time()
         due = []
-        for owned in self._cells(number):
+        for owned in self._host.cells.values():
             if owned.commit is not None:
                 if owned.retry_at <= now:
                     due.append((owned, owned.commit))
@@ -133,7 +121,7 @@ class Committer:
         self._counts["failed"] += 1
         loop = asyncio.get_running_loop()
         owned.retry_at = loop.time() + owned.retry_s
-        loop.call_later(owned.retry_s + 0.001, self.dirty, owned)
+        loop.call_later(owned.retry_s + 0.001, self._dirty.set)
 
     def _stored(self, owned: OwnedCell, commit: Commit, refused: Sequence[Refused]) -> None:
         parts = owned.acknowledged()

@@ -128,14 +128,12 @@ class HostCore:
             return
         asked = asyncio.get_running_loop().time()
         ownership = await self.journal.acquire(cell, self.owner)
-        owned = OwnedCell(ownership)
-        self._committer.enrol(owned)
-        self.cells[cell] = owned
+        self.cells[cell] = owned = OwnedCell(ownership)
         if not cell.actor:
             self._shard_cells[cell.shard] = owned
         if asyncio.get_running_loop().time() - asked >= self.limits.lease_lost_s:
             owned.prove()  # the answer was so long on its way that the cell may have another owner by now
-            self.dirty(owned)
+            self.dirty()
         try:
             await self._redrive.resume(owned)
         except asyncio.CancelledError:
@@ -149,7 +147,7 @@ class HostCore:
             return
         owned.closing = True
         while self.cells.get(cell) is owned and (owned.commit is not None or owned.accumulating):
-            self.dirty(owned)
+            self.dirty()
             await asyncio.sleep(0.002)
         self.drop(owned)
 
@@ -177,7 +175,8 @@ class HostCore:
         has confirmed that they are ours."""
         for owned in self.cells.values():
             owned.prove()
-            self.dirty(owned)
+        if self.cells:
+            self.dirty()
 
     def remind(self) -> None:
         """Another host has died: what our actors wait for may be lost with it."""
@@ -285,9 +284,9 @@ class HostCore:
             member.shown = (member.state, reply.body)
         return reply
 
-    def dirty(self, owned: OwnedCell) -> None:
-        """Something has been decided in this cell: flush it as soon as the journal is free."""
-        self._committer.dirty(owned)
+    def dirty(self) -> None:
+        """Something has been decided: flush it as soon as the journal is free."""
+        self._committer.dirty()
 
     def start_held_effects(self) -> None:
         """Effects that had to wait, for a valid lease or for others to come back."""

@@ -14,7 +14,6 @@ class Limits:
     resident_actors_max: int = 50_000
     resident_idle_s: float = 30.0
     works_per_slice_max: int = 256  # turned before the event loop gets a breath
-    flushes_in_flight_max: int = 2  # to the journal
     commit_groups_max: int = 512  # per cell and commit
     part_events_max: int = 1_000  # of one actor that wait for the journal before it is busy; a commit takes 7,000
     load_batch_actors_max: int = 256

@@ -131,7 +131,7 @@ class Turning:
             part.sends.extend(turn.sends)
             part.effects.extend(turn.effects)
             part.works.extend(works)
-            self._host.dirty(owned)
+            self._host.dirty()
 
     def _reply(self, resident: Resident, work: Work, reply: Any) -> Reply:
         if reply is not None:
