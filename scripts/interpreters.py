@@ -15,13 +15,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-WORTH_IT = 0.85
+WORTH_IT = 0.88
 """Another build is taken only if it needs less than this share of the time; below that, noise would choose."""
-ROUNDS = 5
+ROUNDS = 11
 TRIAL_TIMEOUT_S = 20
 USUAL_PLACES = ("/usr/bin", "/usr/local/bin")
 
@@ -79,20 +80,28 @@ def fastest_build(say: Callable[[str], None]) -> str:
             builds.setdefault(found["executable"], found)
     if len(builds) == 1:
         return sys.executable
-    for _ in range(ROUNDS):  # in turns: the machine may be busier at one moment than at another
-        for executable, build in builds.items():
-            again = _tried(executable)
-            if again is not None:
-                build["seconds"] = min(build["seconds"], again["seconds"])
-    best = min(builds.values(), key=lambda build: float(build["seconds"]))
-    share = best["seconds"] / here["seconds"]
-    if share > WORTH_IT:
+    shares = _shares(here["executable"], list(builds))
+    best = min(shares, key=shares.__getitem__)
+    if shares[best] > WORTH_IT:
         return sys.executable
     say(
-        f"{best['executable']} needs {share:.2f} of the time of {here['executable']} for the same program, and is used"
+        f"{best} needs {shares[best]:.2f} of the time of {here['executable']} for the same program, and is used"
         " (DRAY_PYTHON=... names another)"
     )
-    return str(best["executable"])
+    return best
+
+
+def _shares(here: str, builds: Sequence[str]) -> dict[str, float]:
+    """The time that each build needs, as a share of that of the one that runs this: the median of turns. A machine that
+    others use as well is twice as fast at one moment as at another, so that only what is next to each other compares."""
+    turns: dict[str, list[float]] = {build: [] for build in builds}
+    for _ in range(ROUNDS):
+        tried = {build: _tried(build) for build in builds}
+        own = tried[here]
+        for build, found in tried.items():
+            if own is not None and found is not None:
+                turns[build].append(found["seconds"] / own["seconds"])
+    return {build: median(shares) for build, shares in turns.items() if shares} or {here: 1.0}
 
 
 def _others() -> Iterator[str]:
