@@ -93,7 +93,7 @@ def fastest_build(say: Callable[[str], None]) -> str:
 
 def _shares(here: str, builds: Sequence[str]) -> dict[str, float]:
     """The time that each build needs, as a share of that of the one that runs this: the median of turns. A machine that
-    others use as well is twice as fast at one moment as at another, so that only what is next to each other compares."""
+    others use, too, is twice as fast at one moment as at another, so that only what is next to each other compares."""
     turns: dict[str, list[float]] = {build: [] for build in builds}
     for _ in range(ROUNDS):
         tried = {build: _tried(build) for build in builds}
