@@ -49,7 +49,10 @@ class GatewayApp(FastAPI):
     """FastAPI without its middleware: no endpoint here needs exit stacks or a second error handler, and each layer
     would cost every request some microseconds. A request whose path and method name an endpoint goes straight there
     (`served`): what is awaited is the endpoint's own coroutine. All others go through FastAPI's routing, with
-    `Boundary` before it."""
+    `Boundary` before it.
+
+    It is an ASGI 3 application, which servers that look for a coroutine function have to be told.
+    """
 
     served: Paths[Application]
 

@@ -7,9 +7,8 @@ that was a fifth of a host's time, and still 6 % with as rare looks as pauses al
 
 from __future__ import annotations
 
+import asyncio
 import gc
-import threading
-import time
 from collections.abc import Callable
 
 YOUNG_OBJECTS_MAX = 100_000
@@ -22,19 +21,26 @@ NEVER = 1_000_000_000
 POLL_S = 0.1
 SAMPLED = 16
 """One young generation of so many is walked while none has garbage."""
+QUIET_OBJECTS_MAX = 1_000  # more since the last look at the count, and the process is at work
+QUIET_POLLS = 50
+ASIDE_MAX = 256
+"""After so many generations that were set aside a quiet moment is used to walk everything: 0.4 s at a million
+objects."""
 
 
 class Sampling:
     """Decides what is done with a young generation that is full: it is walked, or taken for clean and set aside (its
-    objects are freed by their reference counts as before, and are never walked again). One in `SAMPLED` is walked, and
-    after one with garbage in it the next `SAMPLED` all are. So what fails often and leaves cycles (exceptions do) is
-    collected, and what is missed is at most as much as is rare."""
+    objects are freed by their reference counts as before). One in `SAMPLED` is walked, and after one with garbage in it
+    the next `SAMPLED` all are. So what fails often and leaves cycles (exceptions do) is collected at once; what was
+    missed is found when everything is walked, in a quiet moment after many that were set aside."""
 
-    def __init__(self, walk: Callable[[], int], set_aside: Callable[[], None]) -> None:
+    def __init__(self, walk: Callable[[], int], set_aside: Callable[[], None], walk_all: Callable[[], None]) -> None:
         self._walk = walk
         self._set_aside = set_aside
+        self._walk_all = walk_all
         self._clean = SAMPLED  # generations that have been walked since one had garbage
         self._aside = 0  # generations since the last one that was walked
+        self._unseen = 0  # generations that were set aside since everything was walked
 
     def full(self) -> None:
         """See to a young generation."""
@@ -44,24 +50,51 @@ class Sampling:
             found = self._walk()
             self._clean = 0 if found else self._clean + 1
         else:
+            self._unseen += 1
             self._set_aside()
+
+    def quiet(self) -> None:
+        """There is nothing else to do."""
+        if self._unseen >= ASIDE_MAX:
+            self._unseen = 0
+            self._walk_all()
 
 
 def spare_the_collector(young_objects_max: int = YOUNG_OBJECTS_MAX) -> None:
-    """Let the garbage collector sample the young generation of this process, from a thread, and never look again at
-    what start-up has made.
+    """Let the garbage collector sample the young generation of this process, from the running event loop: what cycles
+    leave behind (tasks, futures) may be finished in its thread alone.
 
     young_objects_max: how many more objects than at the last time before it is seen to again.
     """
+    _walk_all()
+    gc.set_threshold(NEVER, NEVER, NEVER)  # nothing by itself: the count of young objects goes on
+    _Watch(Sampling(lambda: gc.collect(0), gc.freeze, _walk_all), young_objects_max).poll()
+
+
+def _walk_all() -> None:
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(NEVER, NEVER, NEVER)  # nothing by itself: the count of young objects goes on
-    sampling = Sampling(lambda: gc.collect(0), gc.freeze)
-    threading.Thread(target=_sample_forever, args=(sampling, young_objects_max), name="collector", daemon=True).start()
 
 
-def _sample_forever(sampling: Sampling, young_objects_max: int) -> None:
-    while True:
-        time.sleep(POLL_S)
-        if gc.get_count()[0] > young_objects_max:
-            sampling.full()
+class _Watch:
+    """Looks at the number of young objects again and again."""
+
+    def __init__(self, sampling: Sampling, young_objects_max: int) -> None:
+        self._sampling = sampling
+        self._young_objects_max = young_objects_max
+        self._loop = asyncio.get_running_loop()
+        self._before = 0
+        self._quiet_polls = 0
+
+    def poll(self) -> None:
+        self._loop.call_later(POLL_S, self.poll)
+        young = gc.get_count()[0]
+        if young > self._young_objects_max:
+            self._sampling.full()
+            young = 0
+        self._quiet_polls = self._quiet_polls + 1 if abs(young - self._before) < QUIET_OBJECTS_MAX else 0
+        self._before = young
+        if self._quiet_polls >= QUIET_POLLS:
+            self._quiet_polls = 0
+            self._sampling.quiet()

@@ -23,13 +23,15 @@ from typing import Any
 WORTH_IT = 0.88
 """Another build is taken only if it needs less than this share of the time; below that, noise would choose."""
 ROUNDS = 11
-TRIAL_TIMEOUT_S = 20
+TRIAL_TIMEOUT_S = 5
 USUAL_PLACES = ("/usr/bin", "/usr/local/bin")
 
 TRIAL = """
 import json, os, sys, sysconfig, time
 from importlib.util import find_spec
 from pathlib import Path
+
+NEEDED = "venv ensurepip _ssl _sqlite3 _ctypes zlib _bz2 _lzma".split()
 
 class Line:
     __slots__ = ("sku", "quantity")
@@ -56,7 +58,8 @@ def seconds():
 print(json.dumps({
     "executable": os.path.realpath(sys.executable),
     "version": [sys.implementation.name, *sys.version_info[:2]],
-    "installs": all(find_spec(name) for name in ("venv", "ensurepip")),
+    "flags": sys.abiflags,
+    "lacks": [name for name in NEEDED if not find_spec(name)],
     "headers": Path(sysconfig.get_path("include"), "Python.h").exists(),
     "seconds": min(seconds() for _ in range(3)),
 }))
@@ -66,10 +69,13 @@ print(json.dumps({
 def fastest_build(say: Callable[[str], None]) -> str:
     """The interpreter to make `.venv` with: the one that runs this, unless another build of the same version can do all
     that it can (make a virtual environment, and compile if there are headers) and is clearly faster, which `say` is
-    told. `DRAY_PYTHON` names one and ends the search."""
+    told. `DRAY_PYTHON` names one and ends the search. Raises SystemExit if that is no such Python."""
     named = os.environ.get("DRAY_PYTHON", "")
     if named:
-        return named
+        found = _tried(shutil.which(named) or named)
+        if found is None or found["version"] < [sys.implementation.name, 3, 11]:
+            raise SystemExit(f"dray: DRAY_PYTHON={named} is no Python of 3.11 or newer")
+        return str(found["executable"])
     here = _tried(sys.executable)
     if here is None:
         return sys.executable
@@ -120,17 +126,18 @@ def _tried(python: str) -> dict[str, Any] | None:
     """What the trial says of a build; None if it is none, or does not come to an end."""
     try:
         ran = subprocess.run(
-            [python, "-I", "-c", TRIAL], capture_output=True, text=True, timeout=TRIAL_TIMEOUT_S, check=True
-        )
+            [python, "-I", "-c", TRIAL], capture_output=True, text=True, timeout=TRIAL_TIMEOUT_S, check=True,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
         found: dict[str, Any] = json.loads(ran.stdout)
-    except (OSError, subprocess.SubprocessError, ValueError):
+        return found if Path(found["executable"]).exists() else None
+    except (OSError, subprocess.SubprocessError, ValueError, TypeError, KeyError):
         return None
-    return found if Path(found["executable"]).exists() else None
 
 
 def _as_able(other: dict[str, Any], here: dict[str, Any]) -> bool:
     return bool(
-        other["version"] == here["version"]
-        and other["installs"] >= here["installs"]
+        (other["version"], other["flags"]) == (here["version"], here["flags"])
+        and set(other["lacks"]) <= set(here["lacks"])
         and other["headers"] >= here["headers"]
     )

@@ -100,11 +100,12 @@ def counted(order: Order, tally: Tally) -> bytes | None:
     """
     try:
         counts = contribution(order)
+        stored = orjson.dumps(counts.plain())
     except Exception:
         log.exception("%s cannot be counted", order.id)
         return None
     tally.add(counts)
-    return orjson.dumps(counts.plain())
+    return stored
 
 
 def telling(order: Order, before: Numbers, entries: Sequence[Entry]) -> Telling:

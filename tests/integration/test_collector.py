@@ -5,10 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from scripts.collector import SAMPLED, Sampling
+from scripts.collector import ASIDE_MAX, SAMPLED, Sampling
 
 CYCLES = """
-import gc, time, weakref
+import asyncio, gc, time, weakref
 from scripts.collector import spare_the_collector
 
 class Node:
@@ -19,23 +19,25 @@ def cycle():
     node.self = node
     return weakref.ref(node)
 
-spare_the_collector(1_000)
-cycles, deadline = [], time.monotonic() + 60
-while not (cycles and cycles[-1]() is None and sum(each() is None for each in cycles) > len(cycles) // 2):
-    assert time.monotonic() < deadline, "nothing was collected"
-    cycles = [*cycles[-20_000:], *(cycle() for _ in range(2_000))]
-    time.sleep(0.05)
+async def main():
+    spare_the_collector(1_000)
+    cycles, deadline = [], time.monotonic() + 60
+    while not (cycles and cycles[-1]() is None and sum(each() is None for each in cycles) > len(cycles) // 2):
+        assert time.monotonic() < deadline, "nothing was collected"
+        cycles = [*cycles[-20_000:], *(cycle() for _ in range(2_000))]
+        await asyncio.sleep(0.05)
+    kept = [Node() for _ in range(2_000)]
+    seen = [weakref.ref(each) for each in kept]
+    await asyncio.sleep(0.5)
+    del kept
+    assert all(each() is None for each in seen), "what has been set aside goes by its reference counts"
 
-kept = [Node() for _ in range(2_000)]
-seen = [weakref.ref(each) for each in kept]
-time.sleep(0.5)
-del kept
-assert all(each() is None for each in seen), "what has been set aside goes by its reference counts"
+asyncio.run(main())
 print("collected")
 """
 
 
-def samples(garbage: list[int], generations: int) -> list[str]:
+def samples(garbage: list[int], generations: int, *, quiet: bool = False) -> list[str]:
     """What becomes of so many generations, in which the walks find `garbage`, and then nothing."""
     done: list[str] = []
     found = iter(garbage)
@@ -44,9 +46,11 @@ def samples(garbage: list[int], generations: int) -> list[str]:
         done.append("walked")
         return next(found, 0)
 
-    sampling = Sampling(walk, lambda: done.append("aside"))
+    sampling = Sampling(walk, lambda: done.append("aside"), lambda: done.append("all"))
     for _ in range(generations):
         sampling.full()
+        if quiet:
+            sampling.quiet()
     return done
 
 
@@ -63,6 +67,13 @@ def test_where_there_was_garbage_all_are_walked_until_as_many_had_none():
 
 def test_garbage_again_and_again_is_walked_for_ever():
     assert samples([1] * 10 * SAMPLED, 4 * SAMPLED).count("aside") == SAMPLED - 1
+
+
+def test_a_quiet_moment_after_many_that_were_set_aside_is_used_to_walk_everything():
+    done = samples([], 2 * ASIDE_MAX, quiet=True)
+    assert done.count("all") == 1
+    assert done[: done.index("all")].count("aside") == ASIDE_MAX
+    assert "all" not in samples([], 2 * ASIDE_MAX), "there was no quiet moment"
 
 
 def test_a_process_that_leaves_cycles_gets_rid_of_them():

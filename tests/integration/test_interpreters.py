@@ -26,7 +26,8 @@ def build(directory: Path, **differs) -> Path:
     says = {
         "executable": str(program),
         "version": [sys.implementation.name, *sys.version_info[:2]],
-        "installs": True,
+        "flags": sys.abiflags,
+        "lacks": [],
         "headers": True,
         "seconds": 1e-6,
     }
@@ -55,10 +56,12 @@ def test_a_faster_build_of_the_same_version_is_taken_and_said(tmp_path):
         {"seconds": 1e6},
         {"version": [sys.implementation.name, sys.version_info[0], sys.version_info[1] + 1]},
         {"version": ["other", *sys.version_info[:2]]},
-        {"installs": False},
+        {"lacks": ["ensurepip"]},
+        {"lacks": ["_ssl"]},
+        {"flags": "d"},
         {"executable": "/nowhere/python"},
     ],
-    ids=["slower", "another version", "another implementation", "cannot make an environment", "not there"],
+    ids=["slower", "another version", "another implementation", "no environments", "no TLS", "debug", "not there"],
 )
 def test_a_build_that_is_worse_in_anything_is_left_alone(tmp_path, differs):
     build(tmp_path, **differs)
@@ -81,6 +84,15 @@ def test_alone_it_is_the_one_that_was_called():
 
 
 def test_the_user_has_the_last_word(tmp_path, monkeypatch):
-    build(tmp_path)
-    monkeypatch.setenv("DRAY_PYTHON", "/opt/mine/python")
-    assert interpreters.fastest_build(print) == "/opt/mine/python"
+    slower = build(tmp_path, seconds=1e6)
+    monkeypatch.setenv("DRAY_PYTHON", str(slower))
+    assert chosen() == (str(slower), [])
+
+
+@pytest.mark.parametrize("named", ["/nowhere/python", "old"])
+def test_what_the_user_names_has_to_be_a_python_that_will_do(tmp_path, monkeypatch, named):
+    if named == "old":
+        named = str(build(tmp_path, version=[sys.implementation.name, 3, 10]))
+    monkeypatch.setenv("DRAY_PYTHON", named)
+    with pytest.raises(SystemExit, match="DRAY_PYTHON"):
+        interpreters.fastest_build(print)
