@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import RootModel, ValidationError
 
 from gateway.parsing import _check, _is_plain
 from gateway.problems import Problem
@@ -29,6 +31,19 @@ def written(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+class Whatever(RootModel[Any]):
+    """A body of any shape: pydantic's parser alone decides what it is."""
+
+
+def looks_strict(raw: bytes) -> bool:
+    """As `parse` sees it, which goes by what pydantic has made of it; what pydantic does not take goes no further."""
+    try:
+        body = Whatever.__pydantic_validator__.validate_json(raw)
+    except ValidationError:
+        return False
+    return _is_plain(raw, Whatever.__pydantic_serializer__.to_json(body, exclude_defaults=True), LEVELS_MAX)
+
+
 def accepted(raw: bytes) -> bool:
     try:
         _check(raw, LEVELS_MAX)
@@ -47,9 +62,9 @@ def accepted(raw: bytes) -> bool:
 @example(b"[" * 33 + b"]" * 33)
 @example(b'\xef\xbb\xbf{"a":1}')
 def test_what_looks_strict_is_strict(raw: bytes) -> None:
-    assert not _is_plain(raw, LEVELS_MAX) or accepted(raw)
+    assert not looks_strict(raw) or accepted(raw)
 
 
 @given(st.dictionaries(st.text("abcde", min_size=1, max_size=3), st.integers() | st.text("xyz äß", max_size=5)))
 def test_what_clients_send_is_seen_to_be_strict(document: dict[str, object]) -> None:
-    assert _is_plain(json.dumps(document, ensure_ascii=False).encode(), LEVELS_MAX)
+    assert looks_strict(json.dumps(document, ensure_ascii=False).encode())
