@@ -31,22 +31,6 @@ SAME: Any = object()
 """Of a field that is not to be changed."""
 
 
-def stamped(command: R, at: int) -> R:
-    """The same command with its time set, in place: as `models.record.stamped`."""
-    timed: Any = command
-    timed.at = at
-    return command
-
-
-def plain(record: Any) -> dict[str, Any]:
-    """The fields of a record by name: as `models.record.plain`."""
-    written = getattr(record, "_plain", None)
-    if written is None:
-        raise TypeError(f"{type(record).__name__} is not JSON")
-    values: dict[str, Any] = written()
-    return values
-
-
 def record_field(**about: Any) -> Any:
     """A field's definition: `dataclasses.field`, out of sight of the compiler, which would take it for the value."""
     return dataclasses.field(**about)

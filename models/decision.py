@@ -34,6 +34,13 @@ class Command:
     at: Millis = 0
 
 
+def stamped(command: Any, at: int) -> Any:
+    """The same command with its time set, in place: for the runtime alone, which owns a command that it is about to
+    turn. A copy instead costs a microsecond, for each of some thirty steps of an order."""
+    command.at = at
+    return command
+
+
 @dataclass(frozen=True)
 class Event:
     """A fact an actor has decided. Named in the past tense and stored under a permanent name (`models.catalogue`)."""

@@ -46,23 +46,6 @@ else:
         return copy
 
 
-def stamped(command: Any, at: int) -> Any:
-    """The same command with its time set, in place: for the runtime alone, which owns a command that it is about to
-    turn. A copy instead costs a microsecond, for each of some thirty steps of an order."""
-    command.at = at
-    return command
-
-
-def plain(record: Any) -> dict[str, Any]:
-    """The fields of a record by name, for encoders that cannot see those of a compiled one; records in them may be
-    plain already. Raises TypeError for what is no record."""
-    written = getattr(record, "_plain", None)
-    if written is None:
-        raise TypeError(f"{type(record).__name__} is not JSON")
-    values: dict[str, Any] = written()
-    return values
-
-
 def reader(record_class: type) -> Callable[[Any], Any] | None:
     """What makes such a record of the values that JSON knows, where it is compiled (`scripts.compiling.shapes`).
 
@@ -110,4 +93,4 @@ def _fast_copy(cls: Any) -> Any:
     return names["_copied"]
 
 
-__all__ = ["changed", "dataclass", "plain", "reader", "stamped"]
+__all__ = ["changed", "dataclass", "reader"]

@@ -73,7 +73,7 @@ def fastest_build(say: Callable[[str], None]) -> str:
     named = os.environ.get("DRAY_PYTHON", "")
     if named:
         found = _tried(shutil.which(named) or named)
-        if found is None or found["version"] < [sys.implementation.name, 3, 11]:
+        if found is None or found["version"][1:] < [3, 11]:
             raise SystemExit(f"dray: DRAY_PYTHON={named} is no Python of 3.11 or newer")
         return str(found["executable"])
     here = _tried(sys.executable)

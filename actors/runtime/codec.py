@@ -7,23 +7,19 @@ through routers and gateways without being parsed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
 import orjson
-from pydantic import TypeAdapter
 
 from actors.runtime.envelope import Envelope, Read, Reply, Status
 from actors.runtime.kind import ActorKind
 from actors.runtime.ports import Guard
-from models import catalogue
-from models.catalogue import COMMAND_NAMES, COMMANDS, EVENT_NAMES, EVENTS, command, event
+from models.catalogue import COMMAND_NAMES, COMMANDS, EVENT_NAMES, Codec, command, decode_event, event
 from models.decision import NOTHING, Address, Command, Event, Millis
-from models.record import dataclass, plain, reader
-
-Reader = Callable[[Any], Any]
-_reader = cache(reader)
+from models.plain import plain
+from models.record import dataclass
 
 command("actor.read")(Read)
 
@@ -55,39 +51,6 @@ def encode_event(happened: Event) -> bytes:
     return _prefix(type(happened)) + to_json(happened)
 
 
-def decode_event(stored: bytes) -> Event:
-    """Read `name SPACE json` as the event it is today. Raises KeyError and ValidationError as the catalogue does."""
-    name, _, body = stored.partition(b" ")
-    read = _EVENT_READERS.get(name)
-    if read is not None:
-        try:
-            happened: Event = read(orjson.loads(body))
-        except _UNFIT:
-            pass
-        else:
-            return happened
-    elif name not in _EVENT_READERS:
-        codec = EVENTS.get(name.decode())
-        _EVENT_READERS[name] = None if codec is None else reader(codec.type)
-    return catalogue.decode_event(stored)
-
-
-_EVENT_READERS: dict[bytes, Reader | None] = {}
-_UNFIT = (KeyError, TypeError, ValueError)
-"""What a reader raises where it takes pydantic to tell whether that can be read."""
-
-
-def _made(record_class: type, fields: Any, by_pydantic: Reader) -> Any:
-    """The record with these fields, as JSON knows them."""
-    read = _reader(record_class)
-    if read is not None:
-        try:
-            return read(fields)
-        except _UNFIT:
-            pass
-    return by_pydantic(fields)
-
-
 _OPTIONS = 0 if hasattr(NOTHING, "__dict__") else orjson.OPT_PASSTHROUGH_DATACLASS
 """orjson reads a dataclass's fields by itself, and lets go of a value before it has written it: right for one that the
 record keeps, wrong for the integers of a compiled record, which are made when they are asked for."""
@@ -111,8 +74,8 @@ def encode_command(command_: Command) -> bytes:
 
 
 @cache
-def _states(state_type: type) -> TypeAdapter[Any]:
-    return TypeAdapter(state_type)
+def _states(state_type: type) -> Codec[Any]:
+    return Codec("", state_type)
 
 
 class Remembered(NamedTuple):
@@ -128,7 +91,7 @@ def encode_snapshot(state: Any, answered: dict[str, Remembered]) -> bytes:
 
 def decode_snapshot(kind: ActorKind, data: bytes) -> tuple[Any, dict[str, Remembered]]:
     fields = orjson.loads(data)
-    state = _made(kind.state_type, fields["state"], _states(kind.state_type).validate_python)
+    state = _states(kind.state_type).from_python(fields["state"])
     return state, {key: Remembered(*value) for key, value in fields["answered"].items()}
 
 
@@ -194,8 +157,7 @@ def decode_item(item: list[Any]) -> tuple[Envelope, int]:
     """Read one item back as (envelope, watch id). Raises pydantic's ValidationError or KeyError on a command this
     version does not know."""
     kind, id_, name, fields, expires_at = item[:5]
-    codec = COMMANDS[name]
-    command_: Command = _made(codec.type, fields, codec.from_python)
+    command_: Command = COMMANDS[name].from_python(fields)
     if len(item) == 5:
         return Envelope(Address(kind, id_), command_, expires_at, asks=False), 0
     watch_id, command_id, digest, guard, data_key, expected_version = item[5:]

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import orjson
 
-from actors.runtime.codec import Answered, decode_event, encode_snapshot
+from actors.runtime.codec import Answered, encode_snapshot
 from actors.runtime.kind import ActorKind
 from actors.runtime.reading import Numbers, OrderChange, Telling
 from models.analytics import Tally, contribution
+from models.catalogue import decode_event
 from models.feed import Entry, published
 from models.order.state import Order
 from models.projection import new_terms, order_row, task_rows

@@ -14,8 +14,20 @@ from actors.runtime.cell import OwnedCell
 from actors.runtime.codec import Answered, Remembered, encode_event
 from actors.runtime.envelope import Envelope
 from actors.runtime.resident import Appending, Member, Resident
-from models.decision import NOTHING, Accepted, Command, Decision, Due, Effect, Event, Millis, Rejected, Send, Tick
-from models.record import stamped
+from models.decision import (
+    NOTHING,
+    Accepted,
+    Command,
+    Decision,
+    Due,
+    Effect,
+    Event,
+    Millis,
+    Rejected,
+    Send,
+    Tick,
+    stamped,
+)
 
 JOINT_COMMANDS_MAX = 32
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 import time
@@ -20,9 +19,7 @@ from dataclasses import dataclass
 import uvloop
 
 from scripts.bench.instant_gateway import CPU_PATH, KEY
-from scripts.bench.measuring import Bar, show
-from scripts.compiling.build import path_of_processes
-from scripts.settings import resolve
+from scripts.bench.measuring import Bar, measured_environment, show
 
 CONNECTIONS = 32
 BATCH_LINES = 100
@@ -55,10 +52,9 @@ def run(requests: int = 10_000) -> list[Bar]:
 @contextmanager
 def _gateway() -> Iterator[int]:
     """Its port. Raises EOFError if it cannot be started."""
-    path = path_of_processes(resolve({}).settings.compiled, print)
     process = subprocess.Popen(
         [sys.executable, "-m", "scripts.bench.instant_gateway"], stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
+        env=measured_environment(),
     )  # fmt: skip
     assert process.stdout is not None
     try:

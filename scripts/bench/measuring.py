@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from scripts.compiling.build import path_of_processes
 from scripts.load.measured import Counts, Interval, Measured
 from scripts.load.plan import Plan, checked
 from scripts.load.run import LoadTest
-from scripts.settings import Settings
+from scripts.settings import Settings, resolve
 from scripts.supervision.temporary import temporary_system
 
 NEVER_MS = "999999999"
@@ -22,6 +23,13 @@ NEVER_MS = "999999999"
 
 NO_LIMIT = "10000000"
 """For `arrivals_max`, where sagas that never get on are not to be what is measured."""
+
+
+def measured_environment() -> dict[str, str]:
+    """Of a process that runs what one of a system would: compiled code, unless there is no compiler or `DRAY_COMPILED`
+    says no. Raises CannotCompile if it says yes, and that cannot be done."""
+    path = path_of_processes(resolve({}).settings.compiled, print)
+    return {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import resource
 import subprocess
@@ -36,10 +35,8 @@ from models.decision import Address, Event
 from models.identity import order_id
 from models.order import messages as m
 from scripts import redis_server
-from scripts.bench.measuring import Bar, show
+from scripts.bench.measuring import Bar, measured_environment, show
 from scripts.collector import spare_the_collector
-from scripts.compiling.build import path_of_processes
-from scripts.settings import resolve
 
 SHARDS = 16
 ORDERS_PER_ROUND = 180
@@ -65,8 +62,7 @@ class Line:
 
 def run(orders: int = 4_000, rounds: Sequence[int] = (1, 2, 3)) -> list[Bar]:
     """Measure against a Redis and a SQLite file of its own; print a table, the bar and a JSON line."""
-    path = path_of_processes(resolve({}).settings.compiled, print)
-    environment = {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
+    environment = measured_environment()
     lines = []
     for count in rounds:
         command = [sys.executable, "-m", __name__, str(orders), str(count)]

@@ -27,8 +27,6 @@ RECORD = "models.record"
 BASES = frozenset({("models.decision", "Command"), ("models.decision", "Event")})
 """Records that others may inherit from which are not compiled: machines of tests."""
 COMPILED = "models.compiled"
-TWINS = frozenset({"changed", "plain", "stamped"})
-"""Functions of the first that the second has, too."""
 _OPEN = ast.parse("_mypyc_attr(allow_interpreted_subclasses=True)", mode="eval").body
 SUPPORT = f"""
 from typing import Any as _Any
@@ -128,8 +126,8 @@ class Rewriter:
             "    def _copied(self) -> _Any:",
             f"        return {name}({copies})",
             f"    def _changed(self{''.join(f', {f.name}: _Any = _SAME' for f in fields)}) -> {name!r}:",
-        f"        return {name}({changes})",
-        "    def _plain(self) -> _Any:",
+            f"        return {name}({changes})",
+            "    def _plain(self) -> _Any:",
             f"        return {{{', '.join(f'{f.name!r}: {self._shapes.plain(f)}' for f in fields)}}}",
             "    def __repr__(self) -> str:",
             "        return _shown(self)",
@@ -165,11 +163,8 @@ class Rewriter:
 
     def _home(self, module: str, name: str) -> tuple[str, str] | None:
         """Where a record that a module knows by this name was written; None if it is none of ours."""
-        while (module, name) not in self._records:
-            if name not in self._imports.get(module, {}):
-                return None
-            module, name = self._imports[module][name]
-        return module, name
+        home = self._defined(module, name)
+        return home if home in self._records else None
 
     def _defined(self, module: str, name: str) -> tuple[str, str]:
         """Where the thing is defined that a module knows by this name."""
@@ -241,9 +236,9 @@ def _field(module: str, name: str, statement: ast.AnnAssign) -> Field:
 
 
 def _import_of_records(node: ast.ImportFrom) -> list[ast.stmt]:
-    """What is left of an import of `models.record`: functions have compiled twins, `dataclass` has done its work."""
+    """What is left of an import of `models.record`: `changed` has a compiled twin, `dataclass` has done its work."""
     lines = [
-        f"from {COMPILED if alias.name in TWINS else RECORD} import {alias.name}"
+        f"from {COMPILED if alias.name == 'changed' else RECORD} import {alias.name}"
         for alias in node.names
         if alias.name != "dataclass"
     ]

@@ -12,7 +12,8 @@ import orjson
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from models.record import plain, reader
+from models.plain import plain
+from models.record import reader
 from scripts.compiling.constants import with_constants
 from scripts.compiling.records import Rewriter
 

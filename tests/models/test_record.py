@@ -8,7 +8,8 @@ from dataclasses import field
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from models.record import changed, dataclass, stamped
+from models.decision import stamped
+from models.record import changed, dataclass
 
 
 @dataclass(frozen=True)
