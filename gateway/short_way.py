@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from weakref import ref
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
@@ -13,23 +14,27 @@ UNKNOWN = -1
 
 
 class ShortWay:
-    """One request's."""
+    """One request's. It is in the scope that its cycle holds, so it only refers to the cycle: nobody would collect the
+    ring that they were (`scripts.collector`)."""
 
     __slots__ = ("_cycle",)
 
     def __init__(self, cycle: RequestResponseCycle) -> None:
-        self._cycle = cycle
+        self._cycle = ref(cycle)
 
     def received(self) -> int:
         """How many bytes the body has, if all of it has arrived and nobody has received any; else `UNKNOWN`."""
-        cycle = self._cycle
-        if cycle.more_body or cycle.disconnected or cycle.response_complete or cycle.waiting_for_100_continue:
+        cycle = self._cycle()
+        if cycle is None or cycle.more_body or cycle.disconnected:
+            return UNKNOWN
+        if cycle.response_complete or cycle.waiting_for_100_continue:
             return UNKNOWN
         return len(cycle.body)
 
     def taken(self) -> bytes:
         """The body that has been `received`, as if the application had received its one message."""
-        cycle = self._cycle
+        cycle = self._cycle()
+        assert cycle is not None, "its body has been received"
         cycle.flow.resume_reading()
         cycle.message_event.clear()
         body, cycle.body = bytes(cycle.body), bytearray()
@@ -38,8 +43,8 @@ class ShortWay:
     def __call__(self, status: int, headers: Sequence[Header], body: bytes) -> bool:
         """Write a whole response; False if the usual way has to be taken. `headers` lack the content length. Raises
         ValueError on a header that would begin another line."""
-        cycle = self._cycle
-        if cycle.disconnected:
+        cycle = self._cycle()
+        if cycle is None or cycle.disconnected:
             return True
         if cycle.response_started or cycle.flow.write_paused or status in BODILESS or cycle.scope["method"] == "HEAD":
             return False

@@ -19,7 +19,7 @@ from scripts.settings import Settings
 
 STEPS = 12
 IN_FLIGHT = 256
-RATE, MEMORY = "orders_per_second", "hosts_mb"
+RATE = "orders_per_second"
 YOUNG = 1_000
 """So many orders are stored when the first row begins."""
 
@@ -61,7 +61,10 @@ def _bars(rows: Sequence[Row]) -> list[Bar]:
     middle = rows[STEPS // 2 - 1 : STEPS // 2 + 2]
     return [
         at_most("KB in Redis for each live order", rows[-1].redis_kb_per_order, 8),
-        at_most("hosts' memory at the end, against the middle", _mean(old, MEMORY) / _mean(middle, MEMORY), 1.1),
+        *(
+            at_most(f"{whose} memory at the end, against the middle", _mean(old, name) / _mean(middle, name), 1.1)
+            for whose, name in (("hosts'", "hosts_mb"), ("gateways'", "gateway_mb"))
+        ),
         Bar("rate at the end, against the beginning", _mean(old, RATE) / _mean(rows[:3], RATE), 0.9),
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Coroutine
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 from gateway.endpoint import WHOLE, Answer, send_answer
@@ -158,3 +160,23 @@ def test_one_timer_waits_for_all_requests_of_a_connection_and_closes_it_once_it_
 def test_the_gateway_is_served_by_it() -> None:
     nothing: Any = app
     assert config_of(nothing).http is Protocol
+
+
+@pytest.mark.parametrize("path", [b"/short", b"/usual"])
+def test_requests_that_are_over_leave_nothing_for_the_collector(path: bytes) -> None:
+    """A gateway's collector looks for garbage by samples: what each request left would pile up for an hour."""
+
+    async def story(port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        gc.disable()
+        try:
+            for _ in range(50):
+                writer.write(GET % path)
+                await reader.readuntil(ANSWER.body)
+            left = sum(type(each) is RequestResponseCycle for each in gc.get_objects())
+        finally:
+            gc.enable()
+            writer.close()
+        assert left <= 2, "the last one, and perhaps one before it"
+
+    served(story)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from scripts.collector import ASIDE_MAX, SAMPLED, Sampling
+from scripts.collector import ASIDE_MAX, FIRST_WALKED, SAMPLED, Sampling
 
 CYCLES = """
 import asyncio, gc, time, weakref
@@ -54,19 +54,21 @@ def samples(garbage: list[int], generations: int, *, quiet: bool = False) -> lis
     return done
 
 
-def test_while_there_is_no_garbage_one_of_many_is_walked():
-    done = samples([], 4 * SAMPLED)
-    assert done == (["aside"] * (SAMPLED - 1) + ["walked"]) * 4
+FIRST = ["walked"] * FIRST_WALKED
+SELDOM = [*["aside"] * (SAMPLED - 1), "walked"]
+
+
+def test_while_there_is_no_garbage_one_of_many_is_walked_but_all_in_the_beginning():
+    assert samples([], FIRST_WALKED + 3 * SAMPLED) == FIRST + 3 * SELDOM
 
 
 def test_where_there_was_garbage_all_are_walked_until_as_many_had_none():
-    done = samples([7], 3 * SAMPLED)
-    often = ["walked"] * (SAMPLED + 1)
-    assert done == ["aside"] * (SAMPLED - 1) + often + ["aside"] * (SAMPLED - 1) + ["walked"]
+    done = samples([0] * FIRST_WALKED + [7], FIRST_WALKED + 3 * SAMPLED)
+    assert done == FIRST + SELDOM + ["walked"] * SAMPLED + SELDOM
 
 
-def test_garbage_again_and_again_is_walked_for_ever():
-    assert samples([1] * 10 * SAMPLED, 4 * SAMPLED).count("aside") == SAMPLED - 1
+def test_garbage_again_and_again_is_walked_for_ever_and_never_set_aside():
+    assert "aside" not in samples([1] * 10 * SAMPLED, 4 * SAMPLED)
 
 
 def test_a_quiet_moment_after_many_that_were_set_aside_is_used_to_walk_everything():
