@@ -127,7 +127,9 @@ class RedisJournal:
             runs[-1].call.add(commit, keys, now, self._kinds)
             runs[-1].places.append(place)
         results: list[CommitResult] = [Failed("the run ended before it")] * len(commits)
-        for found in await asyncio.gather(*[self._commit_on(node, runs) for node, runs in by_node.items()]):
+        under_way = [self._commit_on(node, runs) for node, runs in by_node.items()]
+        several = len(under_way) > 1  # a task each would cost as much as sending them
+        for found in await asyncio.gather(*under_way) if several else [await each for each in under_way]:
             for place, result in found:
                 results[place] = result
                 if isinstance(result, Failed):

@@ -1,20 +1,20 @@
 """Connections to Redis: the only module that imports `redis` and `hiredis`.
 
-redis-py connects (TLS, password and database come from the URL), but hiredis packs each command in one go and all
-answers of a pipeline are read together: redis-py's own asyncio pipeline costs several times as much. A connection is
-used only after the server behind it has been checked (`verify`), so that a reconnect cannot reach a lesser one.
+redis-py connects (TLS, password and database come from the URL), but hiredis packs each command in one go, and a
+protocol of our own reads all answers of a pipeline: redis-py's asyncio pipeline costs several times as much. A
+connection is used only after the server behind it has been checked (`verify`), so that a reconnect cannot reach a
+lesser one.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha1
-from typing import Any
+from typing import Any, cast
 
 import hiredis
-from redis.asyncio.connection import AbstractConnection, ConnectionPool, DefaultParser
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.crc import key_slot
 from redis.exceptions import AuthenticationError, RedisError
 
@@ -26,7 +26,6 @@ Answer = Any
 
 VERSION_MIN = (6, 2)
 SETTINGS = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
-READ_BYTES = 256 * 1024
 
 
 class Refusal(Exception):
@@ -69,46 +68,67 @@ def parse_info(text: bytes) -> dict[str, str]:
     return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
 
 
-class _BatchParser(DefaultParser):  # type: ignore[misc, valid-type]
-    """redis-py's parser, which can also read all answers of a pipeline at once, errors as values."""
-
-    def on_connect(self, connection: Any) -> None:
-        super().on_connect(connection)
-        self._batch = hiredis.Reader(notEnoughData=_MORE, replyError=Refusal)
-        self._source: asyncio.StreamReader = connection._reader  # noqa: SLF001 - as redis-py's parsers do
-
-    async def read_many(self, count: int) -> list[Answer]:
-        """The next `count` answers. Raises ConnectionError when the server hangs up."""
-        answers: list[Answer] = []
-        next_answer = self._batch.gets
-        while len(answers) < count:
-            answer = next_answer()
-            if answer is _MORE:
-                received = await self._source.read(READ_BYTES)
-                if not received:
-                    raise ConnectionError("the server closed the connection")
-                self._batch.feed(received)
-            else:
-                answers.append(answer)
-        return answers
-
-
 _MORE = object()
 
 
-class _Link:
-    """A connection and its parser."""
+class _Link(asyncio.Protocol):
+    """A connection that carries one pipeline at a time. redis-py has made it and logged in; from then on its bytes come
+    here, since its stream reader, its drain and its parser cost more than all else of a small commit."""
 
-    def __init__(self, connection: AbstractConnection, parser: _BatchParser) -> None:
+    def __init__(self, connection: AbstractConnection) -> None:
         self._connection = connection
-        self._parser = parser
+        assert connection._writer is not None, "it is connected"  # noqa: SLF001 - redis-py has no other name for it
+        self._transport = cast(asyncio.Transport, connection._writer.transport)  # noqa: SLF001
+        self._reader = hiredis.Reader(notEnoughData=_MORE, replyError=Refusal)
+        self._answers: list[Answer] = []
+        self._wanted = 0
+        self._waiting: asyncio.Future[None] | None = None
+        self._lost = False
+        self._transport.set_protocol(self)
 
-    async def call(self, packed: Sequence[bytes], *, together: bool = False) -> list[Answer]:
+    async def call(self, packed: Sequence[bytes], timeout_s: float, *, together: bool = False) -> list[Answer]:
+        """Send a pipeline and read all its answers, errors as values. Raises ConnectionError when the server hangs up,
+        TimeoutError, and HiredisError on what is no answer: the link is of no use then."""
         if together:
-            await self._connection.send_packed_command([_MULTI, *packed, _EXEC], check_health=False)
-            return _executed(await self._parser.read_many(len(packed) + 2))
-        await self._connection.send_packed_command(packed, check_health=False)
-        return await self._parser.read_many(len(packed))
+            return _executed(await self.call([_MULTI, *packed, _EXEC], timeout_s))
+        if self._lost:
+            raise ConnectionError("the server closed the connection")
+        if not packed:
+            return []
+        loop = asyncio.get_running_loop()
+        self._answers, self._wanted, self._waiting = [], len(packed), loop.create_future()
+        self._transport.write(packed[0] if len(packed) == 1 else b"".join(packed))
+        timer = loop.call_later(timeout_s, self._fail, TimeoutError())
+        try:
+            await self._waiting
+        finally:
+            timer.cancel()
+            self._waiting = None
+        return self._answers
+
+    def data_received(self, data: bytes) -> None:
+        answers, next_answer = self._answers, self._reader.gets
+        self._reader.feed(data)
+        try:
+            while len(answers) < self._wanted:
+                answer = next_answer()
+                if answer is _MORE:
+                    return
+                answers.append(answer)
+        except hiredis.HiredisError as fault:
+            self._fail(fault)
+            return
+        waiting = self._waiting
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
+        self._fail(exc or ConnectionError("the server closed the connection"))
+
+    def _fail(self, fault: Exception) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(fault)
 
     async def close(self) -> None:
         await self._connection.disconnect(nowait=True)
@@ -148,17 +168,19 @@ class Node:
         async with self._room:
             link = self._idle.pop() if self._idle else None
             try:
-                with _faults():
+                if link is None:
                     async with asyncio.timeout(self._timeout_s):
-                        if link is None:
-                            link = await self._open()
-                        answers = await link.call(packed, together=together)
-                        if any(type(answer) is Refusal and answer.code == "NOSCRIPT" for answer in answers):
-                            await self._again(link, packed, answers)
-            except BaseException:
+                        link = await self._open()
+                answers = await link.call(packed, self._timeout_s, together=together)
+                for answer in answers:
+                    if type(answer) is Refusal and answer.code == "NOSCRIPT":
+                        await self._again(link, packed, answers)
+                        break
+            except BaseException as fault:
                 if link is not None:  # answers may still be under way on it
                     await link.close()
                 await self._drop_idle()
+                _raise_unavailable(fault)
                 raise
             self._idle.append(link)
             return answers
@@ -174,7 +196,7 @@ class Node:
 
     async def _again(self, link: _Link, packed: Sequence[bytes], answers: list[Answer]) -> None:
         lost = [i for i, answer in enumerate(answers) if type(answer) is Refusal and answer.code == "NOSCRIPT"]
-        found = await link.call([*self._load_scripts, *(packed[i] for i in lost)])
+        found = await link.call([*self._load_scripts, *(packed[i] for i in lost)], self._timeout_s)
         for i, answer in zip(lost, found[len(self._load_scripts) :], strict=True):
             answers[i] = answer
 
@@ -187,12 +209,10 @@ class Node:
             if isinstance(fault, AuthenticationError) or isinstance(fault.__context__, AuthenticationError):
                 raise JournalMismatch(f"{_LOGIN} ({fault})") from fault
             raise
-        parser = connection._parser  # noqa: SLF001 - redis-py makes it, from our class, and has no other name for it
-        assert isinstance(parser, _BatchParser), "the pool is made with this parser"
-        link = _Link(connection, parser)
+        link = _Link(connection)
         try:
             settings = [pack("CONFIG", "GET", name) for name in SETTINGS]
-            info, *found = await link.call([pack("INFO"), *settings, *self._load_scripts])
+            info, *found = await link.call([pack("INFO"), *settings, *self._load_scripts], self._timeout_s)
             if isinstance(info, Refusal):
                 if info.code in ("NOAUTH", "NOPERM"):
                     raise JournalMismatch(f"{_LOGIN} ({info})")
@@ -209,13 +229,11 @@ class Node:
         return link
 
 
-@contextmanager
-def _faults() -> Iterator[None]:
-    try:
-        yield
-    except TimeoutError as fault:  # asyncio's own; redis-py's is a RedisError
+def _raise_unavailable(fault: BaseException) -> None:
+    """Raises JournalUnavailable for what a connection may raise, nothing for the rest."""
+    if isinstance(fault, TimeoutError):  # asyncio's own; redis-py's is a RedisError
         raise JournalUnavailable("Redis did not answer in time") from fault
-    except (RedisError, OSError, hiredis.HiredisError) as fault:
+    if isinstance(fault, RedisError | OSError | hiredis.HiredisError):
         raise JournalUnavailable(f"{type(fault).__name__}: {fault}") from fault
 
 
@@ -296,7 +314,7 @@ class Wire:
 def _pool(url: str, place: Mapping[str, object]) -> ConnectionPool:
     """Holds the URL's settings only; no connection is ever taken from it. RESP2 without redis-py's own timeouts and
     retries: a call has one deadline, and it is the caller who sends again."""
-    pool = ConnectionPool.from_url(url, parser_class=_BatchParser, protocol=2, socket_timeout=None, driver_info=None)
+    pool = ConnectionPool.from_url(url, protocol=2, socket_timeout=None, driver_info=None)
     pool.connection_kwargs.update(place)
     return pool
 
