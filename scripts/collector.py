@@ -41,7 +41,7 @@ class Sampling:
         self._walk = walk
         self._set_aside = set_aside
         self._walk_all = walk_all
-        self._clean = SAMPLED - FIRST_WALKED  # generations that have been walked since one had garbage
+        self._clean = SAMPLED - FIRST_WALKED  # walked since one had garbage; as if so many had been, in the beginning
         self._aside = 0  # generations since the last one that was walked
         self._unseen = 0  # generations that were set aside since everything was walked
 

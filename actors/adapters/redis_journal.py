@@ -128,8 +128,11 @@ class RedisJournal:
             runs[-1].places.append(place)
         results: list[CommitResult] = [Failed("the run ended before it")] * len(commits)
         under_way = [self._commit_on(node, runs) for node, runs in by_node.items()]
-        several = len(under_way) > 1  # a task each would cost as much as sending them
-        for found in await asyncio.gather(*under_way) if several else [await each for each in under_way]:
+        if len(under_way) == 1:  # a task of its own would cost as much as sending it
+            answered = [await under_way[0]]
+        else:
+            answered = await asyncio.gather(*under_way)
+        for found in answered:
             for place, result in found:
                 results[place] = result
                 if isinstance(result, Failed):

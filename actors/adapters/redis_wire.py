@@ -73,45 +73,55 @@ _MORE = object()
 
 class _Link(asyncio.Protocol):
     """A connection that carries one pipeline at a time. redis-py has made it and logged in; from then on its bytes come
-    here, since its stream reader, its drain and its parser cost more than all else of a small commit."""
+    here, since its stream reader, its drain and its parser cost more than all else of a small commit.
+
+    lost: it is of no use any more, and nothing of the next pipeline would be sent.
+    """
 
     def __init__(self, connection: AbstractConnection) -> None:
+        # redis-py has no other names for its stream
+        reader, writer = connection._reader, connection._writer  # noqa: SLF001
+        assert reader is not None and writer is not None, "it is connected"
         self._connection = connection
-        assert connection._writer is not None, "it is connected"  # noqa: SLF001 - redis-py has no other name for it
-        self._transport = cast(asyncio.Transport, connection._writer.transport)  # noqa: SLF001
+        self._transport = cast(asyncio.Transport, writer.transport)
         self._reader = hiredis.Reader(notEnoughData=_MORE, replyError=Refusal)
         self._answers: list[Answer] = []
         self._wanted = 0
         self._waiting: asyncio.Future[None] | None = None
-        self._lost = False
         self._transport.set_protocol(self)
+        # What the stream has seen by now, nobody tells us: the server's end, or bytes that nobody has asked for.
+        heard = reader._buffer or reader._eof or reader.exception()  # type: ignore[attr-defined]  # noqa: SLF001
+        self.lost = bool(heard) or self._transport.is_closing()
 
-    async def call(self, packed: Sequence[bytes], timeout_s: float, *, together: bool = False) -> list[Answer]:
-        """Send a pipeline and read all its answers, errors as values. Raises ConnectionError when the server hangs up,
-        TimeoutError, and HiredisError on what is no answer: the link is of no use then."""
+    async def call(self, packed: Sequence[bytes], deadline: float, *, together: bool = False) -> list[Answer]:
+        """Send a pipeline and read all its answers, errors as values; the deadline is in the event loop's time. Raises
+        ConnectionError when the server hangs up or says what it was not asked for, TimeoutError, and HiredisError on
+        what is no answer: the link is of no use then."""
         if together:
-            return _executed(await self.call([_MULTI, *packed, _EXEC], timeout_s))
-        if self._lost:
-            raise ConnectionError("the server closed the connection")
+            return _executed(await self.call([_MULTI, *packed, _EXEC], deadline))
+        if self.lost:
+            raise ConnectionError(_CLOSED)
         if not packed:
             return []
         loop = asyncio.get_running_loop()
-        self._answers, self._wanted, self._waiting = [], len(packed), loop.create_future()
+        answers: list[Answer] = []
+        waiting: asyncio.Future[None] = loop.create_future()
+        self._answers, self._wanted, self._waiting = answers, len(packed), waiting
         self._transport.write(packed[0] if len(packed) == 1 else b"".join(packed))
-        timer = loop.call_later(timeout_s, self._fail, TimeoutError())
+        timer = loop.call_at(deadline, self._fail, TimeoutError())
         try:
-            await self._waiting
+            await waiting
         finally:
             timer.cancel()
-            self._waiting = None
-        return self._answers
+            self._answers, self._wanted, self._waiting = [], 0, None
+        return answers
 
     def data_received(self, data: bytes) -> None:
-        answers, next_answer = self._answers, self._reader.gets
-        self._reader.feed(data)
+        answers, wanted, reader = self._answers, self._wanted, self._reader
+        reader.feed(data)
         try:
-            while len(answers) < self._wanted:
-                answer = next_answer()
+            while len(answers) < wanted:
+                answer = reader.gets()
                 if answer is _MORE:
                     return
                 answers.append(answer)
@@ -119,21 +129,28 @@ class _Link(asyncio.Protocol):
             self._fail(fault)
             return
         waiting = self._waiting
-        if waiting is not None and not waiting.done():
+        if waiting is None or reader.has_data():  # else this would be taken for the next pipeline's first answer
+            self.lost = True
+            self._fail(ConnectionError("the server said what it was not asked for"))
+            self._transport.abort()
+        elif not waiting.done():
             waiting.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lost = True
-        self._fail(exc or ConnectionError("the server closed the connection"))
+        self.lost = True
+        self._fail(exc if isinstance(exc, OSError) else ConnectionError(str(exc or _CLOSED)))
 
     def _fail(self, fault: Exception) -> None:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_exception(fault)
 
     async def close(self) -> None:
+        """At once: what has not been sent is not sent later."""
+        self._transport.abort()
         await self._connection.disconnect(nowait=True)
 
 
+_CLOSED = "the server closed the connection"
 _LOGIN = "Redis wants another user or password: put them into its URL, as in redis://user:password@host:6379"
 _MULTI, _EXEC = pack("MULTI"), pack("EXEC")
 
@@ -157,6 +174,7 @@ class Node:
         self._idle: list[_Link] = []
         self._room = asyncio.Semaphore(connections_max)
         self._timeout_s = timeout_s
+        self._closed = False
 
     async def call(self, packed: Sequence[bytes], *, together: bool = False) -> list[Answer]:
         """Send a pipeline and read all its answers; scripts the server has forgotten are loaded and sent again.
@@ -166,41 +184,54 @@ class Node:
         out is then unknown. Raises JournalMismatch when a new connection meets a server that may not be used.
         """
         async with self._room:
-            link = self._idle.pop() if self._idle else None
+            deadline = asyncio.get_running_loop().time() + self._timeout_s
+            link = await self._idle_link()
             try:
                 if link is None:
-                    async with asyncio.timeout(self._timeout_s):
-                        link = await self._open()
-                answers = await link.call(packed, self._timeout_s, together=together)
-                for answer in answers:
-                    if type(answer) is Refusal and answer.code == "NOSCRIPT":
-                        await self._again(link, packed, answers)
-                        break
+                    async with asyncio.timeout_at(deadline):
+                        link = await self._open(deadline)
+                answers = await link.call(packed, deadline, together=together)
+                if any(type(answer) is Refusal and answer.code == "NOSCRIPT" for answer in answers):
+                    await self._again(link, packed, answers, deadline)
             except BaseException as fault:
                 if link is not None:  # answers may still be under way on it
                     await link.close()
                 await self._drop_idle()
                 _raise_unavailable(fault)
                 raise
-            self._idle.append(link)
+            if self._closed:
+                await link.close()
+            else:
+                self._idle.append(link)
             return answers
 
     async def close(self) -> None:
-        """Close the idle connections; those in use close when their call fails or are collected."""
+        """Close the idle connections; those in use are closed when their call is over."""
+        self._closed = True
         await self._drop_idle()
+
+    async def _idle_link(self) -> _Link | None:
+        while self._idle:
+            link = self._idle.pop()
+            if not link.lost:
+                return link
+            await link.close()
+        return None
 
     async def _drop_idle(self) -> None:
         idle, self._idle = self._idle, []
         for link in idle:
             await link.close()
 
-    async def _again(self, link: _Link, packed: Sequence[bytes], answers: list[Answer]) -> None:
+    async def _again(
+        self, link: _Link, packed: Sequence[bytes], answers: list[Answer], deadline: float
+    ) -> None:
         lost = [i for i, answer in enumerate(answers) if type(answer) is Refusal and answer.code == "NOSCRIPT"]
-        found = await link.call([*self._load_scripts, *(packed[i] for i in lost)], self._timeout_s)
+        found = await link.call([*self._load_scripts, *(packed[i] for i in lost)], deadline)
         for i, answer in zip(lost, found[len(self._load_scripts) :], strict=True):
             answers[i] = answer
 
-    async def _open(self) -> _Link:
+    async def _open(self, deadline: float) -> _Link:
         connection = self._pool.connection_class(**self._pool.connection_kwargs)
         try:
             await connection.connect()  # type: ignore[no-untyped-call]
@@ -212,7 +243,7 @@ class Node:
         link = _Link(connection)
         try:
             settings = [pack("CONFIG", "GET", name) for name in SETTINGS]
-            info, *found = await link.call([pack("INFO"), *settings, *self._load_scripts], self._timeout_s)
+            info, *found = await link.call([pack("INFO"), *settings, *self._load_scripts], deadline)
             if isinstance(info, Refusal):
                 if info.code in ("NOAUTH", "NOPERM"):
                     raise JournalMismatch(f"{_LOGIN} ({info})")

@@ -1,4 +1,5 @@
-"""What stored orders cost: memory per live order, and whether rate and hosts' memory depend on how many there are.
+"""What stored orders cost: memory per live order, and whether the rate and the memory of hosts and gateways depend on
+how many there are.
 
 The same load again and again on one system: the first row stands for a young system, the last for one that has seen all
 the orders. The archive takes none away meanwhile (`--archive-after 0`), so that what Redis holds is what live orders
@@ -56,7 +57,7 @@ def run(orders: int = 300_000) -> list[Bar]:
 
 
 def _bars(rows: Sequence[Row]) -> list[Bar]:
-    """Hosts keep what was active in the last half minute: so their memory is compared from the middle on."""
+    """Hosts keep what was active in the last half minute: so memory is compared from the middle on."""
     old = rows[-3:]
     middle = rows[STEPS // 2 - 1 : STEPS // 2 + 2]
     return [

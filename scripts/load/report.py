@@ -26,7 +26,7 @@ body { margin: 0 auto; max-width: 1360px; padding: 28px; background: var(--page)
   font: 15px/1.5 system-ui, sans-serif; }
 h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 16px; margin: 0 0 10px; }
 .sub { color: var(--faint); margin: 0 0 22px; }
-.tiles, .plots { display: grid; gap: 16px; } .tiles { grid-template-columns: repeat(auto-fit, minmax(165px, 1fr)); }
+.tiles, .plots { display: grid; gap: 16px; } .tiles { grid-template-columns: repeat(auto-fit, minmax(230px, 1fr)); }
 .plots { grid-template-columns: repeat(auto-fit, minmax(480px, 1fr)); margin-top: 16px; }
 section, .tile { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 16px; }
 .tile b { display: block; font-size: 22px; white-space: nowrap; font-weight: 650; } .tile span { color: var(--faint); }
