@@ -22,8 +22,6 @@ AFTER_S = 15.0
 WELL_MS = 1_000.0
 TIMES = 2.0
 CLIENT_RATE_MAX = 4_000
-SAMPLE = 20
-"""The same for both: a sampled order is two requests, and costs more than others."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ def run(seconds: int = 60) -> list[Bar]:
     """Measure; print a table and a JSON line. Raises AssertionError if a process died or an accepted order was lost."""
     with system() as settings:
         load(settings, duration_s=BEST_S / 3, in_flight=64)
-        best = load(settings, duration_s=BEST_S, in_flight=256, sample=SAMPLE).orders_per_second
+        best = load(settings, duration_s=BEST_S, in_flight=256).orders_per_second
         before = _processes(settings)
         row = asyncio.run(_overload(settings, best, float(seconds), before))
     bars = [
@@ -65,8 +63,8 @@ async def _overload(settings: Settings, best: float, seconds: float, before: fro
     modest = asyncio.ensure_future(
         loaded(settings, duration_s=seconds + AFTER_S, rate=MODEST_RATE, sample=4, diary=True)
     )
-    flood = await loaded(
-        settings, duration_s=seconds, rate=rate, sample=SAMPLE, clients=max(1, round(rate / CLIENT_RATE_MAX + 0.499))
+    flood = await loaded(  # sampled as the best rate was: a sampled order is two requests
+        settings, duration_s=seconds, rate=rate, clients=max(1, round(rate / CLIENT_RATE_MAX + 0.499))
     )
     seen = await modest
     async with Probe(settings) as probe:

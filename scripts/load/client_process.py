@@ -102,8 +102,7 @@ class Client:
         mine = itertools.islice(self._plan.schedule(), self._number, None, self._clients)
         for at in mine:
             intended = self._begins + at
-            if intended > time.monotonic():
-                await self._until(intended)
+            await self._until(intended)
             if self._stopping.is_set():
                 break
             task = loop.create_task(self._arrive(intended))

@@ -14,11 +14,10 @@ import hiredis
 import pytest
 import uvloop
 
-from actors.adapters.redis_wire import Node, Wire, pack
+from actors.adapters.redis_wire import SETTINGS, Node, Wire, pack
 from actors.runtime.ports import JournalUnavailable
 
 INFO = b"redis_version:7.0.0\r\nrole:master\r\nloading:0\r\n"
-SETTINGS = {b"appendonly": b"yes", b"appendfsync": b"always", b"maxmemory-policy": b"noeviction"}
 PING = [pack("PING")]
 LONG_S = 20.0
 
@@ -50,8 +49,8 @@ class Server:
         if command[0] == b"INFO":
             return b"$%d\r\n%b\r\n" % (len(INFO), INFO)
         if command[0] == b"CONFIG":
-            name = command[2]
-            return b"*2\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(name), name, len(SETTINGS[name]), SETTINGS[name])
+            name, setting = command[2], SETTINGS[command[2].decode()].encode()
+            return b"*2\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(name), name, len(setting), setting)
         self._pings += 1
         return self._answering(self._pings)
 
