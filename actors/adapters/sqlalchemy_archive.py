@@ -31,11 +31,11 @@ from sqlalchemy import (
     inspect,
     select,
     table,
-    text,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from actors.adapters.sqlalchemy_migrating import begin_alone, migrate
 from actors.adapters.sqlalchemy_tables import connect, translated
 from actors.runtime.archive import Archived, ArchiveUnavailable, Damaged, Stored, erased, opened, stored
 from actors.runtime.ports import JournalMismatch, JournalUnavailable, Wall
@@ -231,12 +231,9 @@ def _address(name: str) -> Address:
 
 def _prepare(connection: Connection) -> str:
     """The archive's id. Makes the tables, or brings them up to date, unless somebody else has."""
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-    else:
-        connection.execute(select(text(f"pg_advisory_xact_lock({LOCK})")))
+    begin_alone(connection, LOCK)
     if not inspect(connection).has_table(VERSION_TABLE) or _revision(connection) != HEAD:
-        _upgrade(connection)
+        migrate(connection, MIGRATIONS)
     own = connection.execute(select(identity.c.id)).scalar()
     if own is None:
         own = secrets.token_hex(8)
@@ -246,14 +243,3 @@ def _prepare(connection: Connection) -> str:
 
 def _revision(connection: Connection) -> str | None:
     return connection.execute(select(column("version_num")).select_from(table(VERSION_TABLE))).scalar()
-
-
-def _upgrade(connection: Connection) -> None:
-    """Alembic is loaded only if it is needed: it costs every host a tenth of a second."""
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import ColumnElement, Connection, Update, bindparam, case, delete, literal_column, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from actors.adapters.sqlalchemy_feed import FeedWriter, numbers_of
+from actors.adapters.sqlalchemy_migrating import begin_alone, migrate
 from actors.adapters.sqlalchemy_rollups import RollUpWriter
 from actors.adapters.sqlalchemy_rows import Values, order_rows, told_of
 from actors.adapters.sqlalchemy_statements import Prepared
@@ -23,6 +22,8 @@ from models.projection import OrderRow
 
 MIGRATIONS = Path(__file__).parent / "sqlalchemy_migrations"
 PARAMETERS_MAX = 500
+LOCK = 6_872_948
+"""PostgreSQL's advisory lock under which the tables are made: a projector may begin before the last one is gone."""
 
 COLUMNS = (*OrderRow._fields, "shard", "generation", "version", "data_key", "snapshot", "sequence", "fed", "fed_at")
 FIXED = frozenset({"id", "shard", "retailer", "currency", "amount", "email_digest", "created_at", "data_key"})
@@ -64,7 +65,8 @@ class SqlReadModel:
         refuse what any other writer writes."""
         with translated():
             with self._engine.begin() as connection:
-                upgrade(connection)
+                begin_alone(connection, LOCK)
+                migrate(connection, MIGRATIONS)
             rows = [
                 {"shard": n, "sequence": 0, "generation": 1, "rebuilding": True, "caught_up_at": 0}
                 for n in range(count)
@@ -186,11 +188,3 @@ def _moving() -> Update:
 
 def _move(batch: Batch) -> Values:
     return (batch.after.sequence, batch.after.rebuilding, batch.shard, *batch.before)
-
-
-def upgrade(connection: Connection) -> None:
-    """Run the migrations that this database has not had yet."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")

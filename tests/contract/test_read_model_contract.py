@@ -11,6 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 
 from actors.adapters.sqlalchemy_projection import SqlReadModel
 from actors.adapters.sqlalchemy_tables import connect, metadata, shards
@@ -46,6 +47,41 @@ def test_the_migrations_make_the_tables_that_the_code_uses(new_database: Callabl
     engine.dispose()
     assert set(model.positions()) == {0, 1}
     model.close()
+
+
+def test_who_dies_while_it_makes_the_tables_leaves_none_behind(new_database: Callable[[], str]) -> None:
+    died = 0
+    while True:
+        model = SqlReadModel(url := new_database())
+        survived = _dies_at_statement(model, died + 1)
+        successor = SqlReadModel(url)
+        successor.prepare(2)
+        assert set(successor.positions()) == {0, 1}
+        successor.close()
+        if survived:
+            break
+        died += 1
+    assert died > 30, "as many statements as the migrations have"
+
+
+def _dies_at_statement(model: SqlReadModel, number: int) -> bool:
+    """Prepare it, as a process that is killed before its n-th statement; whether it had that many."""
+    carried_out = 0
+
+    def count(*_: Any) -> None:
+        nonlocal carried_out
+        carried_out += 1
+        if carried_out == number:
+            raise KeyboardInterrupt
+
+    event.listen(model._engine, "before_cursor_execute", count)
+    try:
+        model.prepare(2)
+    except KeyboardInterrupt:
+        return False
+    finally:
+        model.close()
+    return True
 
 
 async def test_an_order_becomes_rows(side: Side) -> None:

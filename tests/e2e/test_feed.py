@@ -54,6 +54,7 @@ class Follower(threading.Thread):
         self.told: list[Told] = []
         self.cursor = ""
         self.breaks = 0
+        self.broken_by: Exception | None = None
         self.over = False
         self._headers = {"Authorization": f"Bearer {key}"}
         self._step = step
@@ -62,8 +63,9 @@ class Follower(threading.Thread):
         while not self.over:
             try:
                 self._step(self)
-            except UNAVAILABLE:
+            except UNAVAILABLE as error:
                 self.breaks += 1
+                self.broken_by = error
                 time.sleep(0.1)
 
     def open(self, path: str, **headers: str) -> Any:
@@ -174,7 +176,7 @@ def test_followers_hold_exactly_what_the_journal_holds(system: System) -> None:
                 break
             time.sleep(0.2)
         assert len(expected) >= 2 * len(placed)
-        assert in_order(follower.told, placed) == expected
+        assert in_order(follower.told, placed) == expected, follower.broken_by
         assert len(follower.told) == len(expected)
     assert sum(follower.breaks for follower in followers) > 0, "nobody noticed the gateways that were killed"
     for follower in followers:

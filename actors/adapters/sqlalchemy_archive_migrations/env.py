@@ -1,4 +1,4 @@
-"""Alembic's entry for the archive: runs its migrations on the connection that `sqlalchemy_archive` hands it."""
+"""Alembic's entry for the archive: runs its migrations on the connection it is handed by `sqlalchemy_migrating`."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on the connection it is handed by `sqlalchemy_projection.upgrade`."""
+"""Alembic's entry: runs the migrations on the connection it is handed by `sqlalchemy_migrating`."""
 
 from alembic import context
 
