@@ -1,91 +1,131 @@
 """Many rows inside one immutable state: a persistent map, and a memory of settled rows that forgets.
 
-A state with 100,000 rows in one dict would have to be copied whole by every `evolve`. Here a row lives in a trie of
-two levels of 64, addressed by the CRC-32 of its key, and a change copies one path: some 64 + 64 + n/4096 entries.
-States stay values: an older one is untouched, so a turn that is abandoned leaves nothing behind (docs/decisions/
-0010-persistent-rows.md has the measurements).
+A state with 100,000 rows in one dict would have to be copied whole by every `evolve`. Here all versions of a map share
+one dict, which is what the newest of them holds; an older one knows how it differs from the version after it, and takes
+the dict back when it is asked (Henry G. Baker, "Shallow Binding Makes Functional Arrays Fast", 1991). So states stay
+values: a turn that is abandoned leaves nothing behind, and what happens all the time costs what a dict costs
+(docs/decisions/0010-persistent-rows.md has the measurements).
 """
+
+# ruff: noqa: SLF001 - the versions of a map are one thing
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import field
-from functools import lru_cache
-from typing import Generic, TypeVar
-from zlib import crc32
+from typing import Any, Generic, TypeVar, get_args
+
+from pydantic_core import core_schema
 
 from models.decision import Millis
 from models.record import dataclass
 
 V = TypeVar("V")
 
-FANOUT = 64
-_NAMES = tuple(f"{i:02x}" for i in range(FANOUT))  # JSON objects have string keys
-
-Leaf = dict[str, V]
-Branch = dict[str, Leaf[V]]
-Path = tuple[str, str]
-"""Names of the branch and the leaf that hold a key."""
+_ABSENT: Any = object()
 
 
-@lru_cache(maxsize=1024)  # a turn asks for the same few keys again and again
-def _path(key: str) -> Path:
-    digest = crc32(key.encode())
-    return _NAMES[digest % FANOUT], _NAMES[digest // FANOUT % FANOUT]
-
-
-@dataclass(frozen=True)
-class Rows(Generic[V]):
+class Rows(Generic[V]):  # noqa: PLW1641 - compared by tests alone
     """A persistent map from strings: `put` and `drop` return a new map and leave this one as it was.
 
-    The inner dicts are shared between versions and must never be changed in place.
+    Whoever keeps an older version keeps with it what every change since has replaced, and takes as long to read it
+    first as there were changes. For one thread: reading moves the dict.
     """
 
-    size: int = 0
-    branches: dict[str, Branch[V]] = field(default_factory=dict)
+    __slots__ = ("_key", "_newer", "_row", "_table")
+
+    def __init__(self, table: dict[str, V] | None = None) -> None:
+        """table: from now on of this map alone."""
+        self._table: dict[str, V] | None = {} if table is None else table
+        self._newer: Rows[V] | None = None  # who has it instead, or knows who has
+        self._key = ""  # what differs there: in this version it has
+        self._row: V | Any = _ABSENT  # this row, or none
+
+    @property
+    def size(self) -> int:
+        return len(self._own())
 
     def get(self, key: str) -> V | None:
         """The row, or None."""
-        return self.find(key, _path(key)) if self.size else None
-
-    def find(self, key: str, path: Path) -> V | None:
-        """The row, or None, by a path that the caller has for several maps."""
-        branch = self.branches.get(path[0])
-        if branch is None:
-            return None
-        leaf = branch.get(path[1])
-        return None if leaf is None else leaf.get(key)
+        return self._own().get(key)
 
     def put(self, key: str, row: V) -> Rows[V]:
         """This map with the row in it, new or replaced."""
-        branch_name, leaf_name = _path(key)
-        branches = self.branches.copy()
-        branch = branches.get(branch_name)
-        branches[branch_name] = branch = {} if branch is None else branch.copy()
-        leaf = branch.get(leaf_name)
-        branch[leaf_name] = leaf = {} if leaf is None else leaf.copy()
-        added = key not in leaf
-        leaf[key] = row
-        return Rows(self.size + added, branches)
+        table = self._own()
+        if not table:  # an empty map is where many begin
+            return Rows({key: row})
+        before: V | Any = table.get(key, _ABSENT)
+        table[key] = row
+        return self._handed_on(table, key, before)
 
     def drop(self, key: str) -> Rows[V]:
         """This map without the row. Raises KeyError when there is none."""
-        branch_name, leaf_name = _path(key)
-        branches = self.branches.copy()
-        branches[branch_name] = branch = branches[branch_name].copy()
-        branch[leaf_name] = leaf = branch[leaf_name].copy()
-        del leaf[key]
-        if not leaf:
-            del branch[leaf_name]
-            if not branch:
-                del branches[branch_name]
-        return Rows(self.size - 1, branches)
+        table = self._own()
+        before = table.pop(key)
+        return self._handed_on(table, key, before)
 
     def items(self) -> Iterator[tuple[str, V]]:
         """All rows, in no particular order."""
-        for branch in self.branches.values():
-            for leaf in branch.values():
-                yield from leaf.items()
+        return iter(self._own().items())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Rows) and dict(self._own()) == other._own()
+
+    def __repr__(self) -> str:
+        return f"Rows({self._own()!r})"
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _own(self) -> dict[str, V]:
+        """The dict, with the rows of this version."""
+        return self._table if self._table is not None else self._taken_back()
+
+    def _handed_on(self, table: dict[str, V], key: str, before: V | Any) -> Rows[V]:
+        """The version after this one, which holds the dict from now on."""
+        newer = Rows(table)
+        self._table, self._newer, self._key, self._row = None, newer, key, before
+        return newer
+
+    def _taken_back(self) -> dict[str, V]:
+        """Undo in the dict, newest first, what later versions have changed; each of them notes how it differs."""
+        later: list[Rows[V]] = [self]
+        while later[-1]._table is None:
+            newer = later[-1]._newer
+            assert newer is not None, "the newest version holds the dict"
+            later.append(newer)
+        newer = later.pop()
+        table = newer._table
+        assert table is not None
+        while later:
+            older = later.pop()
+            key, row = older._key, older._row
+            newer._table, newer._newer, newer._key, newer._row = None, older, key, table.get(key, _ABSENT)
+            if row is _ABSENT:
+                del table[key]
+            else:
+                table[key] = row
+            newer = older
+        self._table, self._newer, self._row = table, None, _ABSENT
+        return table
+
+    # --- as it is stored ----------------------------------------------------------------------------------------------
+
+    def _plain(self) -> dict[str, V]:
+        return self._own()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """A JSON object of its rows; that of older records is two levels of them, by digests of the keys."""
+        rows = core_schema.dict_schema(core_schema.str_schema(), handler.generate_schema(get_args(source)[0]))
+        return core_schema.no_info_before_validator_function(
+            _of_one_level, core_schema.no_info_after_validator_function(Rows, rows)
+        )
+
+
+def _of_one_level(stored: Any) -> Any:
+    if isinstance(stored, dict) and stored.keys() == {"size", "branches"}:
+        leaves = [leaf for branch in stored["branches"].values() for leaf in branch.values()]
+        return {key: row for leaf in leaves for key, row in leaf.items()}
+    return stored
 
 
 GAP_MS_MAX = 60_000
@@ -112,13 +152,10 @@ class Recent(Generic[V]):
 
     def get(self, key: str) -> V | None:
         """The remembered row, or None."""
-        path: Path | None = None
         for rows in self.generations:
-            if rows.size:
-                path = path or _path(key)
-                row = rows.find(key, path)
-                if row is not None:
-                    return row
+            row = rows.get(key)
+            if row is not None:
+                return row
         return None
 
     def put(self, key: str, row: V, at: Millis) -> Recent[V]:

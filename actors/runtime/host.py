@@ -277,11 +277,11 @@ class HostCore:
         if member.kind.minted_at is not None:
             return self.view(resident, kind_name)
         shown = member.shown
-        if shown is not None and shown[0] is member.state:
+        if shown is not None and shown[0] == member.version:
             return Reply(Status.OK, shown[1], member.version, resident.data_key)
         reply = self.view(resident, kind_name)
         if reply.status is Status.OK:
-            member.shown = (member.state, reply.body)
+            member.shown = (member.version, reply.body)
         return reply
 
     def dirty(self) -> None:

@@ -63,7 +63,7 @@ class Member:
         self.answered: dict[str, Remembered] = {}
         self.due: Due | None = None  # as the index has it, or will once the commit under way is durable
         self.replayed = False  # `due` is what the stored events stand for; the index may have another time
-        self.shown: tuple[Any, bytes] | None = None  # the state that was last read, and its view as JSON
+        self.shown: tuple[int, bytes] | None = None  # the version that was last read, and its view as JSON
 
 
 class Part:
