@@ -140,8 +140,10 @@ class Committer:
             resident = part.resident
             if resident is not None:
                 resident.assumed = False
-                if resident.part is None and notices.watched(home):
-                    self._notify(home, resident)
+                if resident.part is None:
+                    if notices.watched(home):
+                        self._notify(home, resident)
+                    self._host.dismiss(owned, resident)
 
     def _notify(self, home: Address, resident: Resident) -> None:
         watches = self._host.notices.of(home)

@@ -303,6 +303,15 @@ class HostCore:
 
     # --- housekeeping and sight ---------------------------------------------------------------------------------------
 
+    def dismiss(self, owned: OwnedCell, resident: Resident) -> None:
+        """Drop an order as soon as nothing of it is under way: hardly any of them is asked for again soon, and memory
+        that has just been used costs less to give back, and to use again, than it does when it has been idle."""
+        home = resident.home
+        if resident.pending or resident.loading or self.notices.watched(home):
+            return
+        if self.kinds[home.kind].minted_at is not None and owned.residents.get(home) is resident:
+            del owned.residents[home]
+
     def passivate(self) -> int:
         """Drop residents that have been idle for long, or are too many; returns how many went."""
         before = self.wall() - int(self.limits.resident_idle_s * 1000)
