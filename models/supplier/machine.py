@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from models.decision import NOTHING, Accepted, Address, Command, Decision, Event, Millis, Rejected, Send
@@ -52,10 +53,10 @@ class TaskStatus(StrEnum):
 
 @dataclass(frozen=True)
 class Task:
-    """A row. `day` is the UTC day whose capacity it uses; `reason` why it was refused."""
+    """A row. `day` is the UTC day whose capacity it uses; `reason` why it was refused. Whose task it is, its id tells:
+    so the rows of all that were accepted on a day are one."""
 
     status: TaskStatus
-    order: str = ""
     day: int = 0
     accept_by: Millis = 0
     reason: str = ""
@@ -78,6 +79,11 @@ INITIAL = Supplier()
 NO_TASK = Task(TaskStatus.ABSENT)
 _WITHDRAWN = Task(TaskStatus.WITHDRAWN)
 _CLOSED = Task(TaskStatus.CLOSED)
+
+
+@lru_cache(maxsize=1024)
+def _task(status: TaskStatus, day: int, accept_by: Millis = 0) -> Task:
+    return Task(status, day, accept_by)
 
 
 def task_of(state: Supplier, task: str) -> Task:
@@ -166,11 +172,10 @@ def _offer(state: Supplier, command: OfferTask) -> Decision:
         return _refuse(command, "capacity")
     if state.terms.mode == "auto":
         accepted = TaskAccepted(command.at, command.task, command.order)
-        task = Task(TaskStatus.ACCEPTED, command.order, day)
-        return Accepted(events=(accepted,), sends=(_answer(command, task),))
+        return Accepted(events=(accepted,), sends=(_answer(command, _task(TaskStatus.ACCEPTED, day)),))
     accept_by = command.at + 1000 * state.terms.accept_within_s
     offered = TaskOffered(command.at, command.task, command.order, accept_by)
-    task = Task(TaskStatus.OFFERED, command.order, day, accept_by)
+    task = _task(TaskStatus.OFFERED, day, accept_by)
     return Accepted(events=(offered,), sends=(_answer(command, task),))
 
 
@@ -181,9 +186,7 @@ def taken_on(state: Supplier, day: int) -> int:
 
 def _refuse(command: OfferTask, reason: str) -> Decision:
     refused = TaskRefused(command.at, command.task, command.order, reason)
-    return Accepted(
-        events=(refused,), sends=(_answer(command, Task(TaskStatus.REFUSED, command.order, reason=reason)),)
-    )
+    return Accepted(events=(refused,), sends=(_answer(command, Task(TaskStatus.REFUSED, reason=reason)),))
 
 
 def _withdraw(state: Supplier, command: WithdrawTask) -> Decision:
@@ -251,14 +254,13 @@ def _take(state: Supplier, event: TaskEvent, accept_by: Millis = 0) -> Supplier:
     """The task is live and uses the capacity of its day. The day never goes back, even if a host's clock does."""
     _, status = _step(state, event)
     day = max(event.at // DAY_MS, state.day)
-    task = Task(status, event.order, day, accept_by)
-    return changed(state, day=day, taken=taken_on(state, day) + 1, live=state.live.put(event.task, task))
+    live = state.live.put(event.task, _task(status, day, accept_by))
+    return changed(state, day=day, taken=taken_on(state, day) + 1, live=live)
 
 
 def _refused(state: Supplier, event: TaskRefused) -> Supplier:
     _, status = _step(state, event)
-    row = Task(status, event.order, reason=event.reason)
-    return changed(state, settled=state.settled.put(event.task, row, event.at))
+    return changed(state, settled=state.settled.put(event.task, Task(status, reason=event.reason), event.at))
 
 
 def _ended(state: Supplier, event: TaskWithdrawn | TaskClosed) -> Supplier:
@@ -311,5 +313,5 @@ def view(state: Supplier) -> dict[str, Any] | None:
 
 
 def weight(state: Supplier) -> int:
-    """A quarter of the rows in the state: the tail after which a snapshot pays (as `models.sku.machine.weight`)."""
-    return (state.live.size + state.settled.size) // 4
+    """Half of the rows in the state: the tail after which a snapshot pays (as `models.sku.machine.weight`)."""
+    return (state.live.size + state.settled.size) // 2

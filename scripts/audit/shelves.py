@@ -94,7 +94,7 @@ class TaskBook:
         self.found: list[Finding] = []
         if snapshot is not None:
             state = orjson.loads(snapshot)["state"]
-            self.live = {task: row["order"] for task, row in rows_in(state["live"]).items()}
+            self.live = {task: _order_of(task) for task in rows_in(state["live"])}
         for happened in events:
             task = happened.fields.get("task", "")
             match happened.name:
@@ -104,3 +104,8 @@ class TaskBook:
                     self.live[task] = happened.fields["order"]
                 case "supplier.task_withdrawn/1" | "supplier.task_closed/1":
                     self.live.pop(task, None)
+
+
+def _order_of(task: str) -> str:
+    """`tsk_<digits>_<number>` is of `ord_<digits>`."""
+    return "ord_" + task.removeprefix("tsk_").rpartition("_")[0]
