@@ -155,6 +155,11 @@ _LOGIN = "Redis wants another user or password: put them into its URL, as in red
 _MULTI, _EXEC = pack("MULTI"), pack("EXEC")
 
 
+def _is_forgotten(answer: Answer) -> bool:
+    """Whether the server did not know the script that it was to run."""
+    return type(answer) is Refusal and answer.code == "NOSCRIPT"
+
+
 def _executed(answers: list[Answer]) -> list[Answer]:
     """The answers of a transaction's commands; if it was not executed, the reason for each."""
     executed = answers[-1]
@@ -191,8 +196,12 @@ class Node:
                     async with asyncio.timeout_at(deadline):
                         link = await self._open(deadline)
                 answers = await link.call(packed, deadline, together=together)
-                if any(type(answer) is Refusal and answer.code == "NOSCRIPT" for answer in answers):
-                    await self._again(link, packed, answers, deadline)
+                forgotten = [n for n, answer in enumerate(answers) if _is_forgotten(answer)]
+                if forgotten:
+                    again = [*self._load_scripts, *(packed[n] for n in forgotten)]
+                    found = await link.call(again, deadline)
+                    for n, answer in zip(forgotten, found[len(self._load_scripts) :], strict=True):
+                        answers[n] = answer
             except BaseException as fault:
                 if link is not None:  # answers may still be under way on it
                     await link.close()
@@ -222,14 +231,6 @@ class Node:
         idle, self._idle = self._idle, []
         for link in idle:
             await link.close()
-
-    async def _again(
-        self, link: _Link, packed: Sequence[bytes], answers: list[Answer], deadline: float
-    ) -> None:
-        lost = [i for i, answer in enumerate(answers) if type(answer) is Refusal and answer.code == "NOSCRIPT"]
-        found = await link.call([*self._load_scripts, *(packed[i] for i in lost)], deadline)
-        for i, answer in zip(lost, found[len(self._load_scripts) :], strict=True):
-            answers[i] = answer
 
     async def _open(self, deadline: float) -> _Link:
         connection = self._pool.connection_class(**self._pool.connection_kwargs)

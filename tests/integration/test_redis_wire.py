@@ -26,24 +26,32 @@ Answering = Callable[[int], bytes | None]
 
 
 class Server:
-    """Says what a fit Redis says when a connection is checked, and to PING whatever it is told."""
+    """Says what a fit Redis says when a connection is checked, and to PING whatever it is told, each after a pause."""
 
-    def __init__(self, answering: Answering) -> None:
+    def __init__(self, answering: Answering, pause_s: float = 0.0) -> None:
         self._answering = answering
-        self.connections = self._pings = 0
+        self._pause_s = pause_s
+        self.connections = self.ended = self._pings = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        try:
+            with contextlib.suppress(ConnectionError):
+                await self._talk(reader, writer)
+        finally:
+            writer.close()
+            self.ended += 1
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked = hiredis.Reader()
         while data := await reader.read(65_536):
             asked.feed(data)
+            await asyncio.sleep(self._pause_s)
             while (command := asked.gets()) is not False:
                 answer = self._answer(command)
                 if answer is None:
-                    writer.close()
                     return
                 writer.write(answer)
-        writer.close()
 
     def _answer(self, command: Any) -> bytes | None:
         if command[0] == b"INFO":
@@ -66,6 +74,9 @@ def told(server: Server, story: Callable[[Node], Coroutine[Any, Any, None]], *, 
                 await story(wire.seed)
             finally:
                 await wire.close()
+                while server.ended < server.connections:
+                    await asyncio.sleep(0.01)
+                await asyncio.sleep(0)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
@@ -118,6 +129,18 @@ def test_what_is_no_answer_ends_the_call_in_time(said: bytes) -> None:
         assert await node.call(PING) == [b"PONG"], "the next call has a connection of its own"
 
     told(Server(lambda n: said if n == 1 else b"+PONG\r\n"), story, timeout_s=0.5)
+
+
+@pytest.mark.parametrize("first", [b"+PONG\r\n", b"-NOSCRIPT No matching script\r\n"], ids=["connecting", "again"])
+def test_all_that_a_call_takes_has_one_deadline(first: bytes) -> None:
+    """A new connection, its check, the answer and what is sent again: any of it would be in time by itself."""
+    server = Server(lambda n: first if n == 1 else b"+PONG\r\n", pause_s=0.6 if first.startswith(b"+") else 0.4)
+
+    async def story(node: Node) -> None:
+        with pytest.raises(JournalUnavailable, match="in time"):
+            await node.call(PING)
+
+    told(server, story, timeout_s=1.0)
 
 
 def test_a_connection_that_breaks_amid_a_pipeline_fails_it_at_once() -> None:
