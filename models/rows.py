@@ -64,7 +64,7 @@ class Rows(Generic[V]):  # noqa: PLW1641 - compared by tests alone
         return self._handed_on(table, key, before)
 
     def items(self) -> Iterator[tuple[str, V]]:
-        """All rows, in no particular order."""
+        """All rows, in no particular order, until this or another version of the map is changed or read."""
         return iter(self._own().items())
 
     def __eq__(self, other: object) -> bool:
@@ -122,10 +122,24 @@ class Rows(Generic[V]):  # noqa: PLW1641 - compared by tests alone
 
 
 def _of_one_level(stored: Any) -> Any:
+    """Raises ValueError."""
     if isinstance(stored, dict) and stored.keys() == {"size", "branches"}:
-        leaves = [leaf for branch in stored["branches"].values() for leaf in branch.values()]
-        return {key: row for leaf in leaves for key, row in leaf.items()}
+        try:
+            leaves = [leaf for branch in stored["branches"].values() for leaf in branch.values()]
+            return {key: row for leaf in leaves for key, row in leaf.items()}
+        except AttributeError:
+            raise ValueError("these are no rows in two levels") from None
     return stored
+
+
+TAIL_EVENTS_MAX = 100_000
+
+
+def tail_worth(rows: int) -> int:
+    """After how many events a snapshot of so many rows pays: half of them, hence two rows are written again for each
+    event. Longer tails would save bytes, but they are what a new owner has to fold before the actor answers again, so
+    there is an end to it: 0.1 s, compiled."""
+    return min(rows // 2, TAIL_EVENTS_MAX)
 
 
 GAP_MS_MAX = 60_000

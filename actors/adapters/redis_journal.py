@@ -48,8 +48,10 @@ from actors.runtime.ports import (
 from models.decision import Address, Due, Millis
 from models.identity import HOME_KINDS, home_of
 
-FORMAT = 2
-"""The version of the layout; a journal of another format is refused."""
+FORMAT = 3
+"""The version of what is stored. In 2, rows of SKUs and suppliers were stored in two levels, which is still read."""
+FORMAT_MIN = 2
+"""A journal of an older format is refused, as one of a newer: some of it would be read as if it were not there."""
 
 SCRIPTS = {path.stem: path.read_text() for path in (Path(__file__).parent / "redis_scripts").glob("*.lua")}
 
@@ -204,11 +206,14 @@ class RedisJournal:
     # --- the system, its stream, its health ---
 
     async def claim(self, shards: int) -> None:
-        """Fix the system's shard count at first start. Raises JournalMismatch if it was fixed at another."""
-        command = self._script("claim", (SYSTEM,), FORMAT, shards)
+        """Fix the system's shard count at first start; from now on, versions of Dray that would not read all of the
+        journal refuse it. Raises JournalMismatch if the count was fixed at another, or this is such a version."""
+        command = self._script("claim", (SYSTEM,), FORMAT, FORMAT_MIN, shards)
         found_format, found_shards = await self._single(self._wire.node("dray"), command)
         if int(found_format) != FORMAT:
-            raise JournalMismatch(f"this journal has format {int(found_format)}; this Dray reads format {FORMAT}")
+            raise JournalMismatch(
+                f"this journal has format {int(found_format)}; this Dray reads formats {FORMAT_MIN} to {FORMAT}"
+            )
         if int(found_shards) != shards:
             raise JournalMismatch(f"this journal was made with {int(found_shards)} shards, not {shards}")
 

@@ -143,7 +143,8 @@ class Committer:
                 if resident.part is None:
                     if notices.watched(home):
                         self._notify(home, resident)
-                    self._host.dismiss(owned, resident)
+                    if part.events():  # else it has been read, and found as it was: the next asker may not be far
+                        self._host.dismiss(owned, resident)
 
     def _notify(self, home: Address, resident: Resident) -> None:
         watches = self._host.notices.of(home)

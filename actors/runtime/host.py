@@ -272,9 +272,10 @@ class HostCore:
 
     def read(self, resident: Resident, kind_name: str) -> Reply:
         """As `view`, for those who only read. Gateways read the catalogue once a second, changed or not, so what they
-        read is kept as it was sent; of orders, which are many and seldom read twice, it is not."""
+        read is kept as it was sent; of orders, which are many and seldom read twice, it is not, and not of companions,
+        whose notes change them without another version."""
         member = resident.members[kind_name]
-        if member.kind.minted_at is not None:
+        if member.kind.minted_at is not None or member.kind.home:
             return self.view(resident, kind_name)
         shown = member.shown
         if shown is not None and shown[0] == member.version:
@@ -304,13 +305,17 @@ class HostCore:
     # --- housekeeping and sight ---------------------------------------------------------------------------------------
 
     def dismiss(self, owned: OwnedCell, resident: Resident) -> None:
-        """Drop an order as soon as nothing of it is under way: hardly any of them is asked for again soon, and memory
-        that has just been used costs less to give back, and to use again, than it does when it has been idle."""
+        """Drop an order that nothing is under way of: hardly any of them is asked for again soon, and memory that has
+        just been used costs less to give back, and to use again, than it does when it has been idle."""
         home = resident.home
-        if resident.pending or resident.loading or self.notices.watched(home):
-            return
-        if self.kinds[home.kind].minted_at is not None and owned.residents.get(home) is resident:
+        minted = self.kinds[home.kind].minted_at is not None
+        if minted and not self._in_use(resident) and owned.residents.get(home) is resident:
             del owned.residents[home]
+
+    def _in_use(self, resident: Resident) -> bool:
+        """Whether memory has something of it that the journal has not, or somebody waits for what becomes of it."""
+        unsettled = resident.loading or resident.pending or resident.part is not None
+        return unsettled or self.notices.watched(resident.home)
 
     def passivate(self) -> int:
         """Drop residents that have been idle for long, or are too many; returns how many went."""
@@ -323,7 +328,7 @@ class HostCore:
             for home, resident in owned.residents.items():  # least recently used first: mostly the first one ends it
                 if resident.last_used > before and gone >= excess:
                     break
-                if resident.loading or resident.pending or resident.part or self.notices.watched(home):
+                if self._in_use(resident):
                     continue
                 idle.append(home)
                 gone += 1

@@ -27,7 +27,7 @@ class ActorKind:
     minted_at: when an actor with this id can have been made at the earliest; kinds that say so are archived with their
                companions once they are at rest. None of them may be snapshotted: their events are kept.
     snapshot_after_events: the least tail that is worth a snapshot; 0 means that every event is kept.
-    weight:    rows in the state: a snapshot is due once the tail outweighs them, so its cost is amortised.
+    weight:    the tail that is worth a snapshot of the state as it is now, so that the cost of snapshots is amortised.
     state_type: the dataclass of its state, for snapshots.
     """
 

@@ -18,7 +18,7 @@ from typing import Any
 from models.decision import NOTHING, Accepted, Command, Decision, Event, Rejected, Send
 from models.orchestrator.messages import StockAnswered
 from models.record import changed, dataclass
-from models.rows import Recent, Rows
+from models.rows import Recent, Rows, tail_worth
 from models.sku.messages import (
     ClaimSku,
     ConfirmReservation,
@@ -330,6 +330,5 @@ def view(state: Sku) -> dict[str, Any] | None:
 
 
 def weight(state: Sku) -> int:
-    """Half of the rows in the state: the tail after which a snapshot pays, two rows of it for each event. A longer one
-    would save bytes, but the tail is what a new owner has to fold before a hot SKU answers again."""
-    return (state.live.size + state.settled.size + state.returned.size) // 2
+    """The tail after which a snapshot pays."""
+    return tail_worth(state.live.size + state.settled.size + state.returned.size)

@@ -16,7 +16,7 @@ from models.decision import NOTHING, Accepted, Address, Command, Decision, Event
 from models.orchestrator.messages import TaskAnswered
 from models.order.messages import AcceptConsignment, RejectConsignment
 from models.record import changed, dataclass
-from models.rows import Recent, Rows
+from models.rows import Recent, Rows, tail_worth
 from models.supplier.messages import (
     CloseTask,
     OfferTask,
@@ -54,7 +54,7 @@ class TaskStatus(StrEnum):
 @dataclass(frozen=True)
 class Task:
     """A row. `day` is the UTC day whose capacity it uses; `reason` why it was refused. Whose task it is, its id tells:
-    so the rows of all that were accepted on a day are one."""
+    so the rows of all that were accepted on a day are one, until they are read from a snapshot."""
 
     status: TaskStatus
     day: int = 0
@@ -313,5 +313,5 @@ def view(state: Supplier) -> dict[str, Any] | None:
 
 
 def weight(state: Supplier) -> int:
-    """Half of the rows in the state: the tail after which a snapshot pays (as `models.sku.machine.weight`)."""
-    return (state.live.size + state.settled.size) // 2
+    """The tail after which a snapshot pays."""
+    return tail_worth(state.live.size + state.settled.size)

@@ -13,6 +13,8 @@ from scripts.simulation.history import Happened
 
 def rows_in(stored: dict[str, Any]) -> dict[str, Any]:
     """The rows of a stored `models.rows.Rows`; older records have them in two levels, and their number."""
+    if not isinstance(stored, dict):
+        raise TypeError(f"rows are stored as an object, not as {stored!r}")
     if stored.keys() != {"size", "branches"}:
         return stored
     leaves = [leaf for branch in stored["branches"].values() for leaf in branch.values()]

@@ -220,6 +220,14 @@ def snapshot_that_differs(world: World) -> str:
     return "sku:PIN"
 
 
+def snapshot_without_rows(world: World) -> str:
+    shard = world.events("sku", "PIN").split(":")[0]
+    snapshot = json.loads(world.redis.hget(f"{shard}:snapshots", "sku:PIN") or b"")
+    snapshot["state"]["live"] = None
+    world.redis.hset(f"{shard}:snapshots", "sku:PIN", json.dumps(snapshot))
+    return "sku:PIN"
+
+
 def unreadable_event(world: World) -> str:
     order = world.orders["confirmed"]
     world.append("order", order, "order.beamed_up/1")
@@ -271,6 +279,7 @@ PLANTED: list[tuple[str, Callable[[World], str]]] = [
     ("A8", payment_key_with_other_parameters),
     ("A8", command_answered_twice),
     ("A9", snapshot_that_differs),
+    ("A9", snapshot_without_rows),
     ("A9", unreadable_event),
     ("A10", overdue_timer),
     ("A10", parked_command),

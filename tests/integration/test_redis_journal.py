@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from actors.adapters import redis_layout
+from actors.adapters.redis_journal import FORMAT, FORMAT_MIN
 from actors.runtime.ports import (
     Append,
     Cell,
@@ -297,6 +298,17 @@ async def test_another_shard_count_or_format_is_refused(box: Box) -> None:
             await journal.claim(32)
         box.talk("HSET", "{dray}:system", "format", "99")
         with pytest.raises(JournalMismatch, match="format 99"):
+            await journal.claim(64)
+
+
+async def test_an_older_format_that_is_read_becomes_this_one_so_that_older_versions_refuse_it(box: Box) -> None:
+    async with opened(box.url) as journal:
+        await journal.claim(64)
+        box.talk("HSET", "{dray}:system", "format", str(FORMAT_MIN))
+        await journal.claim(64)
+        assert b"\r\n%d\r\n" % FORMAT in box.talk("HGET", "{dray}:system", "format")
+        box.talk("HSET", "{dray}:system", "format", str(FORMAT_MIN - 1))
+        with pytest.raises(JournalMismatch, match=f"format {FORMAT_MIN - 1}; this Dray reads formats"):
             await journal.claim(64)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.rows import GAP_MS_MAX, Recent, Rows
 
 KEYS = st.text("abc", min_size=1, max_size=3)
-CHANGES = st.lists(st.tuples(st.booleans(), KEYS, st.integers()), max_size=60)
+CHANGE = st.tuples(st.booleans(), KEYS, st.integers())
+CHANGES = st.lists(CHANGE, max_size=60)
 
 
 @given(CHANGES)
@@ -32,6 +34,23 @@ def test_rows_behave_like_a_dict_and_older_versions_stay_as_they_were(
         assert version.size == len(expected)
         assert all(version.get(key) == value for key, value in expected.items())
     assert rows.get("absent") is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 1_000), CHANGE), max_size=60))
+def test_any_version_may_be_changed_and_all_others_stay_as_they_were(
+    changes: list[tuple[int, tuple[bool, str, int]]],
+) -> None:
+    versions: list[tuple[Rows[int], dict[str, int]]] = [(Rows(), {})]
+    for of, (put, key, value) in changes:
+        rows, expected = versions[of % len(versions)]
+        if put:
+            versions.append((rows.put(key, value), expected | {key: value}))
+        elif key in expected:
+            versions.append((rows.drop(key), {kept: row for kept, row in expected.items() if kept != key}))
+        else:
+            with pytest.raises(KeyError):
+                rows.drop(key)
+        assert all(dict(version.items()) == rows_ for version, rows_ in versions)
 
 
 @given(st.lists(st.integers(-10_000, 200_000), min_size=1, max_size=80))
