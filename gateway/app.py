@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -52,9 +52,12 @@ class GatewayApp(FastAPI):
     `Boundary` before it.
 
     It is an ASGI 3 application, which servers that look for a coroutine function have to be told.
+
+    doors: by method and path, what turns new orders away that the door refuses (`protocol` asks it).
     """
 
     served: Paths[Application]
+    doors: dict[tuple[str, str], Callable[[Scope], bool]]
 
     def build_middleware_stack(self) -> ASGIApp:
         return Boundary(self.router)
@@ -96,7 +99,7 @@ def create(services: Services) -> FastAPI:
     """The application on these services. Whoever runs it opens and closes the services, and calls `stop` of
     `app.state.gateway` when it begins to shut down."""
     app = GatewayApp(title="Dray", version=_version(), redirect_slashes=False)
-    app.served = Paths()
+    app.served, app.doors = Paths(), {}
     gateway = app.state.gateway = Gateway(services)
     app.router.route_class = DirectRoute
     served = list(endpoints())
@@ -130,7 +133,10 @@ def _serve(app: GatewayApp, gateway: Gateway, endpoint: Endpoint) -> None:
     )
     route = app.router.routes[-1]
     assert isinstance(route, DirectRoute)
-    app.served.add(endpoint.method, endpoint.path, route.serve(gateway, endpoint))
+    pipeline = route.serve(gateway, endpoint)
+    app.served.add(endpoint.method, endpoint.path, pipeline.run)
+    if endpoint.arrivals:
+        app.doors[endpoint.method, endpoint.path] = pipeline.turns_away
 
 
 def _operation_id(endpoint: Endpoint) -> str:

@@ -49,13 +49,19 @@ class Door:
         if not self._watching:
             self._watching = True
             asyncio.get_running_loop().call_soon(self._round_over, now)
+        if self.turns_away(headers):
+            return None
+        self.backlog.waiting += 1
+        return Admission(self, now)
+
+    def turns_away(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+        """Whether a request is refused at this moment, and if so count it. Who is not has yet to be admitted."""
         backlog = self.backlog
-        full = now < self._shut_until or backlog.full() or self._waiting() > self._waiting_max
+        full = self._clock() < self._shut_until or backlog.full() or self._waiting() > self._waiting_max
         if full and (backlog.overfull() or not self._repeats.is_one(dict(headers))):
             backlog.refused()
-            return None
-        backlog.waiting += 1
-        return Admission(self, now)
+            return True
+        return False
 
     def accepted(self, headers: Mapping[bytes, bytes]) -> None:
         """This request has placed an order."""

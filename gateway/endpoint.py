@@ -196,11 +196,11 @@ class Routes:
 class DirectRoute(APIRoute):
     """A FastAPI route whose requests go straight to the pipeline."""
 
-    def serve(self, gateway: Gateway, endpoint: Endpoint) -> Application:
-        """Have `endpoint` answer; returns the application that does."""
-        run = Pipeline(gateway, endpoint).run
-        self.app = run
-        return run
+    def serve(self, gateway: Gateway, endpoint: Endpoint) -> Pipeline:
+        """Have `endpoint` answer; returns the pipeline that carries requests to it."""
+        pipeline = Pipeline(gateway, endpoint)
+        self.app = pipeline.run
+        return pipeline
 
 
 class Pipeline:
@@ -245,6 +245,12 @@ class Pipeline:
             self._gateway.door.accepted(call.headers)
         if not self._sent(scope, answer, began):
             await send_answer(send, answer)
+
+    def turns_away(self, scope: Scope) -> bool:
+        """Refuse a new order by the short way, before a task has been made for it; False if that is not how it is to be
+        answered."""
+        began = time.monotonic()
+        return self._gateway.door.turns_away(scope["headers"]) and self._sent(scope, self._refusal(), began)
 
     def _refusal(self) -> Answer:
         """What the door says to those it does not let in."""

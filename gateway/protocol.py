@@ -2,17 +2,19 @@
 
 ASGI wants a message for every body and two for every response, the latter through a state machine that looks at every
 header with two regular expressions. A body that has arrived together with its head is spared the one, an endpoint whose
-answer is at hand (`endpoint.Answer`) the other: its head and body are joined and written once. And a connection that is
-kept alive has one timer for many requests, not a new one after each. Nothing else changes: uvicorn parses, keeps
+answer is at hand (`endpoint.Answer`) the other: its head and body are joined and written once. A connection that is
+kept alive has one timer for many requests, not a new one after each. And who is turned away at the door costs no task:
+under overload most are. Nothing else changes: uvicorn parses, keeps
 connections alive, and ends them; whatever is out of the ordinary (a slow client, HEAD, a response without a body) takes
 its usual way.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.endpoint import WHOLE
 from gateway.short_way import ShortWay
@@ -21,16 +23,22 @@ IN_USE = float("inf")
 
 
 class Protocol(HttpToolsProtocol):
-    """Adds `WHOLE` to every request's scope, and waits for the next request with one timer."""
+    """Adds `WHOLE` to every scope, asks the door before a new order begins, and has one timer a connection."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._idle_since = IN_USE
+        self._doors: Mapping[tuple[str, str], Callable[[Any], bool]] = getattr(self.app, "doors", {})
 
-    def on_headers_complete(self) -> None:
-        """The request's cycle has begun, its application not yet."""
-        super().on_headers_complete()
-        self.scope[WHOLE] = ShortWay(self.cycle)  # type: ignore[literal-required]  # a key of our own
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """It is this request's turn. Of several that wait for theirs, none is answered inside another's answer."""
+        scope: Any = cycle.scope
+        scope[WHOLE] = ShortWay(cycle)
+        if app is self.app and not self.pipeline:
+            turns_away = self._doors.get((scope["method"], scope["path"]))
+            if turns_away is not None and turns_away(scope):
+                return
+        super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
         """uvicorn's own, but for the timer: one that runs already goes on, and looks again when it is over."""

@@ -24,8 +24,13 @@ GET = b"GET %s HTTP/1.1\r\nHost: dray\r\n\r\n"
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """`/short` takes the short way, `/usual` the usual one, `/broken` has a header that is none."""
+    """`/short` takes the short way, `/usual` the usual one, `/broken` has a header that is none, `/later` waits."""
     path = scope["path"]
+    if path == "/later":
+        await asyncio.sleep(0.05)
+    if path == "/door":
+        scope[WHOLE](AWAY.status, AWAY.headers, AWAY.body)
+        return
     if path == "/broken":
         scope[WHOLE](200, ((b"location", b"/\r\nset-cookie: a=b"),), b"")
     headers = (*ANSWER.headers, (b"content-type", ANSWER.content_type))
@@ -95,6 +100,51 @@ def test_requests_that_follow_on_one_connection_are_answered_in_their_order() ->
         assert said.endswith(ANSWER.body)
 
     served(story)
+
+
+AWAY = Answer(429, b"away", ((b"retry-after", b"1"),))
+POST = b"POST /door HTTP/1.1\r\nHost: dray\r\nContent-Length: 5\r\n\r\n"
+
+
+def turned_away(story: Callable[[int], Coroutine[Any, Any, None]]) -> None:
+    """Run a story on a server whose door lets nobody in."""
+
+    def turns_away(scope: Scope) -> bool:
+        whole: bool = scope[WHOLE](AWAY.status, AWAY.headers, AWAY.body)
+        return whole
+
+    app.doors = {("POST", "/door"): turns_away}  # type: ignore[attr-defined]
+    try:
+        served(story)
+    finally:
+        del app.doors  # type: ignore[attr-defined]
+
+
+def test_who_is_turned_away_is_told_before_its_body_has_come_and_may_ask_for_something_else() -> None:
+    async def story(port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(POST + b"ab")
+        assert (await reader.readuntil(AWAY.body)).startswith(b"HTTP/1.1 429")
+        writer.write(b"cde" + GET % b"/short")
+        said = await reader.readuntil(ANSWER.body)
+        assert said.startswith(b"HTTP/1.1 200 OK")
+        writer.close()
+
+    turned_away(story)
+
+
+@pytest.mark.parametrize("first", [b"", GET % b"/later"], ids=["at_once", "behind_another"])
+def test_however_many_are_turned_away_together_each_is_told(first: bytes) -> None:
+    """Those that wait for another's answer have their turns one after the other, not one inside the other."""
+
+    async def story(port: int) -> None:
+        many = 3_000
+        said = await told(port, first + (POST + b"abcde") * many + (GET % b"/short")[:-2] + CLOSING)
+        answers = said.split(b"HTTP/1.1 ")[1:]
+        expected = [b"200"] * bool(first) + [b"429"] * many + [b"200"]
+        assert [answer[:3] for answer in answers] == expected
+
+    turned_away(story)
 
 
 def test_a_header_with_a_line_break_is_never_sent() -> None:
