@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 from actors.runtime.envelope import Overloaded, Unanswered
 from gateway.auth import Principal
 from gateway.door import Admission
-from gateway.parsing import parse
+from gateway.parsing import parse, parsed_query
 from gateway.problems import PROBLEM_TYPE, Problem
 from models.record import dataclass
 from models.sealing import CannotUnseal
@@ -393,14 +393,3 @@ async def disconnected(call: Call) -> None:
     """Wait until the client has gone away; before that there is only the request's empty body."""
     while (await call.receive())["type"] != "http.disconnect":
         pass
-
-
-def parsed_query(query: bytes) -> dict[str, str]:
-    from urllib.parse import parse_qsl
-
-    if not query:
-        return {}
-    try:
-        return dict(parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=50))
-    except ValueError:
-        raise Problem("malformed", "The query string cannot be read.") from None

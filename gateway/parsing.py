@@ -1,9 +1,10 @@
-"""Bodies: JSON read once and strictly, or refused with a problem that names the fields."""
+"""Bodies and queries: read once and strictly, or refused with a problem that names the fields."""
 
 from __future__ import annotations
 
 import json
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
 import orjson
 from pydantic import BaseModel, ValidationError
@@ -127,3 +128,13 @@ def _has_nul(tree: Any) -> bool:
         elif isinstance(node, list):
             left.extend(node)
     return False
+
+
+def parsed_query(query: bytes) -> dict[str, str]:
+    """The fields of a query string; of one that comes twice, the last. Raises Problem."""
+    if not query:
+        return {}
+    try:
+        return dict(parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=50))
+    except ValueError:
+        raise Problem("malformed", "The query string cannot be read.") from None
