@@ -247,8 +247,8 @@ class Pipeline:
             await send_answer(send, answer)
 
     def turns_away(self, scope: Scope) -> bool:
-        """Refuse a new order by the short way, before a task has been made for it; False if that is not how it is to be
-        answered."""
+        """Refuse a new order by the short way, which is open, before a task has been made for it; False if it may come
+        in."""
         began = time.monotonic()
         return self._gateway.door.turns_away(scope["headers"]) and self._sent(scope, self._refusal(), began)
 

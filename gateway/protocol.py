@@ -4,9 +4,8 @@ ASGI wants a message for every body and two for every response, the latter throu
 header with two regular expressions. A body that has arrived together with its head is spared the one, an endpoint whose
 answer is at hand (`endpoint.Answer`) the other: its head and body are joined and written once. A connection that is
 kept alive has one timer for many requests, not a new one after each. And who is turned away at the door costs no task:
-under overload most are. Nothing else changes: uvicorn parses, keeps
-connections alive, and ends them; whatever is out of the ordinary (a slow client, HEAD, a response without a body) takes
-its usual way.
+under overload most are. Nothing else changes: uvicorn parses, keeps connections alive, and ends them; whatever is out
+of the ordinary (a slow client, HEAD, a response without a body) takes its usual way.
 """
 
 from __future__ import annotations
@@ -31,10 +30,11 @@ class Protocol(HttpToolsProtocol):
         self._doors: Mapping[tuple[str, str], Callable[[Any], bool]] = getattr(self.app, "doors", {})
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """It is this request's turn. Of several that wait for theirs, none is answered inside another's answer."""
+        """It is this request's turn. The door is asked where the short way is open: what it counts, it answers. Of
+        several that wait for their turns, none is answered inside another's answer."""
         scope: Any = cycle.scope
         scope[WHOLE] = ShortWay(cycle)
-        if app is self.app and not self.pipeline:
+        if app is self.app and not self.pipeline and not self.flow.write_paused:
             turns_away = self._doors.get((scope["method"], scope["path"]))
             if turns_away is not None and turns_away(scope):
                 return

@@ -68,7 +68,7 @@ class Rows(Generic[V]):  # noqa: PLW1641 - compared by tests alone
         return iter(self._own().items())
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Rows) and dict(self._own()) == other._own()
+        return isinstance(other, Rows) and dict(self._own()) == other._own()  # a copy: the other may take it back
 
     def __repr__(self) -> str:
         return f"Rows({self._own()!r})"

@@ -63,17 +63,14 @@ class SqlReadModel:
     def prepare(self, count: int) -> None:
         """Bring the tables up to date, give each shard a position (at the beginning, to be rebuilt), and from now on
         refuse what any other writer writes."""
-        with translated():
-            with self._engine.begin() as connection:
-                begin_alone(connection, LOCK)
-                migrate(connection, MIGRATIONS)
-            rows = [
-                {"shard": n, "sequence": 0, "generation": 1, "rebuilding": True, "caught_up_at": 0}
-                for n in range(count)
-            ]
-            with self._engine.begin() as connection:
-                connection.execute(self._insert(shards).on_conflict_do_nothing(), rows)
-                self._feed.begin(connection)
+        rows = [
+            {"shard": n, "sequence": 0, "generation": 1, "rebuilding": True, "caught_up_at": 0} for n in range(count)
+        ]
+        with translated(), self._engine.begin() as connection:
+            begin_alone(connection, LOCK)
+            migrate(connection, MIGRATIONS)
+            connection.execute(self._insert(shards).on_conflict_do_nothing(), rows)
+            self._feed.begin(connection)
 
     def positions(self) -> Mapping[int, Position]:
         with translated(), self._engine.connect() as connection:

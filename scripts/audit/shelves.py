@@ -7,12 +7,14 @@ from typing import Any
 
 import orjson
 
+from models.identity import order_of
 from scripts.audit.findings import Finding
 from scripts.simulation.history import Happened
 
 
-def rows_in(stored: dict[str, Any]) -> dict[str, Any]:
-    """The rows of a stored `models.rows.Rows`; older records have them in two levels, and their number."""
+def rows_in(stored: Any) -> dict[str, Any]:
+    """The rows of a stored `models.rows.Rows`; older records have them in two levels, and their number.
+    Raises TypeError if it is none."""
     if not isinstance(stored, dict):
         raise TypeError(f"rows are stored as an object, not as {stored!r}")
     if stored.keys() != {"size", "branches"}:
@@ -96,7 +98,7 @@ class TaskBook:
         self.found: list[Finding] = []
         if snapshot is not None:
             state = orjson.loads(snapshot)["state"]
-            self.live = {task: _order_of(task) for task in rows_in(state["live"])}
+            self.live = {task: order_of(task) or task for task in rows_in(state["live"])}
         for happened in events:
             task = happened.fields.get("task", "")
             match happened.name:
@@ -106,8 +108,3 @@ class TaskBook:
                     self.live[task] = happened.fields["order"]
                 case "supplier.task_withdrawn/1" | "supplier.task_closed/1":
                     self.live.pop(task, None)
-
-
-def _order_of(task: str) -> str:
-    """`tsk_<digits>_<number>` is of `ord_<digits>`."""
-    return "ord_" + task.removeprefix("tsk_").rpartition("_")[0]

@@ -9,7 +9,7 @@ from scripts.bench.measuring import Bar, at_most, load, none_lost, show, silent,
 from scripts.chaos.run import unleash
 from scripts.chaos.schedule import Strike
 from scripts.load.measured import Counts, Interval
-from scripts.load.plan import Plan
+from scripts.load.plan import OPEN_LOOP_SAMPLE, Plan
 
 RATE = 300.0
 FIRST_S, EVERY_S = 5.0, 8.0
@@ -45,7 +45,7 @@ def run(seconds: int = 45) -> list[Bar]:
         Strike(FIRST_S + number * EVERY_S, "host", OLDEST)
         for number in range(max(1, int((seconds - FIRST_S) // EVERY_S)))
     ]
-    plan = Plan(duration_s=float(seconds), rate=RATE, sample=4, diary=True)
+    plan = Plan(duration_s=float(seconds), rate=RATE, sample=OPEN_LOOP_SAMPLE, diary=True)
     with system() as settings:
         load(settings, duration_s=WARM_UP_S, rate=RATE)
         outcome = asyncio.run(unleash(settings, plan, strikes, _Silent()))

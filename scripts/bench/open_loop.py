@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scripts.bench.measuring import Bar, at_most, load, none_lost, show, system
+from scripts.load.plan import OPEN_LOOP_SAMPLE
 
 RATE = 500.0
 WARM_UP_S = 5.0
-SAMPLE = 4
-"""As `dray load` has it. A sampled order is two requests: with every second one it would be 750 a second."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,8 @@ class Row:
 def run(seconds: int = 60) -> list[Bar]:
     """Measure with simulated payments of 20 ms; print a table and a JSON line."""
     with system() as settings:
-        load(settings, duration_s=WARM_UP_S, rate=RATE, sample=SAMPLE)
-        measured = load(settings, duration_s=float(seconds), rate=RATE, sample=SAMPLE)
+        load(settings, duration_s=WARM_UP_S, rate=RATE, sample=OPEN_LOOP_SAMPLE)
+        measured = load(settings, duration_s=float(seconds), rate=RATE, sample=OPEN_LOOP_SAMPLE)
     none_lost(measured)
     total = measured.total
     acceptance, completion = total.acceptance.summary_ms(), total.completion.summary_ms()

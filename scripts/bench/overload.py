@@ -14,6 +14,7 @@ from scripts.bench.measuring import Bar, at_most, load, loaded, none_lost, show,
 from scripts.chaos.probe import Probe
 from scripts.chaos.victims import Victims
 from scripts.load.measured import Diary, Measured
+from scripts.load.plan import OPEN_LOOP_SAMPLE
 from scripts.settings import Settings
 
 BEST_S = 15.0
@@ -61,7 +62,7 @@ def run(seconds: int = 60) -> list[Bar]:
 async def _overload(settings: Settings, best: float, seconds: float, before: frozenset[int]) -> Row:
     rate = TIMES * best
     modest = asyncio.ensure_future(
-        loaded(settings, duration_s=seconds + AFTER_S, rate=MODEST_RATE, sample=4, diary=True)
+        loaded(settings, duration_s=seconds + AFTER_S, rate=MODEST_RATE, sample=OPEN_LOOP_SAMPLE, diary=True)
     )
     flood = await loaded(  # sampled as the best rate was: a sampled order is two requests
         settings, duration_s=seconds, rate=rate, clients=max(1, round(rate / CLIENT_RATE_MAX + 0.499))

@@ -61,7 +61,7 @@ def _unleashed(arguments: argparse.Namespace, settings: Settings, wanted: list[s
     from scripts.chaos.victims import possible
     from scripts.client import Refused, Unreachable
     from scripts.load.audited import audited
-    from scripts.load.plan import Plan
+    from scripts.load.plan import OPEN_LOOP_SAMPLE, Plan
     from scripts.load.run import ClientFailed
     from scripts.load.shown import Progress
 
@@ -72,7 +72,7 @@ def _unleashed(arguments: argparse.Namespace, settings: Settings, wanted: list[s
         return 2
     strikes = schedule(arguments.seed, arguments.duration, wanted or can)
     plan = Plan(
-        duration_s=arguments.duration, rate=arguments.rate, sample=4, seed=arguments.seed, diary=True,
+        duration_s=arguments.duration, rate=arguments.rate, sample=OPEN_LOOP_SAMPLE, seed=arguments.seed, diary=True,
         declines=2, shortages=2, rejections=1, cancellations=3, manual=1,
     )  # fmt: skip
     progress = Progress(plan)

@@ -60,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def plan_of(arguments: argparse.Namespace) -> Plan:
     """Raises BadPlan."""
-    from scripts.load.plan import Plan, checked
+    from scripts.load.plan import OPEN_LOOP_SAMPLE, SAMPLE, Plan, checked
 
     rate, in_flight = arguments.rate, arguments.in_flight
     hot = arguments.hot_units
@@ -68,7 +68,7 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
         hot = (arguments.orders // 10 or 1_000) if arguments.hot_sku else -1
     needed = max(1, round(rate / CLIENT_RATE_MAX + 0.499), -(-in_flight // CLIENT_IN_FLIGHT_MAX))
     kinds = ("declines", "shortages", "rejections", "cancellations", "manual")
-    sample = arguments.sample if arguments.sample is not None else (4 if rate else 20)
+    sample = arguments.sample if arguments.sample is not None else (OPEN_LOOP_SAMPLE if rate else SAMPLE)
     return checked(
         Plan(
             orders=arguments.orders, duration_s=arguments.duration or (0.0 if arguments.orders else 30.0), rate=rate,

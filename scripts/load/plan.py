@@ -16,6 +16,10 @@ RAMP_FLOOR = 0.02
 
 STEP_S = 0.01
 
+SAMPLE, OPEN_LOOP_SAMPLE = 20, 4
+"""Of so many orders the acceptance of one is measured. That order is two requests: with every second one of them an
+open loop of 500 a second would be one of 750."""
+
 
 class BadPlan(ValueError):
     """A test that cannot be run; the message says why."""
@@ -48,7 +52,7 @@ class Plan:
     spike: float = 1.0
     hot_units: int = -1
     one_supplier: bool = False
-    sample: int = 20
+    sample: int = SAMPLE
     declines: float = 0.0
     shortages: float = 0.0
     rejections: float = 0.0

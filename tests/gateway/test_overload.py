@@ -12,7 +12,7 @@ import httpx
 from gateway.backlog import Backlog
 from gateway.door import Door
 from gateway.limits import GATEWAY_LIMITS
-from gateway.server import listen, serve
+from tests.gateway.serving import serving
 from tests.gateway.shop import ORDER, Shop, in_shop, order_of, refused
 
 HEADERS = [(b"authorization", b"Bearer acme"), (b"idempotency-key", b"one")]
@@ -237,13 +237,11 @@ def test_over_a_socket_too_a_full_system_refuses_with_a_reason_and_answers_those
     async def story(shop: Shop) -> None:
         key = {"idempotency-key": "again", "authorization": "Bearer retailer-acme"}
         placed = await shop.placed(key="again")
+        await shop.at_rest(placed)
         shop.gateway.door.shut()
-        listener, started = listen("127.0.0.1", 0), asyncio.Event()
-        serving = asyncio.create_task(serve(listener, shop.app, started.set))
-        await started.wait()
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1/orders"
         stored = shop.stored
-        async with httpx.AsyncClient() as client:
+        async with serving(shop.app) as port, httpx.AsyncClient() as client:
+            url = f"http://127.0.0.1:{port}/v1/orders"
             refused_ = await client.post(url, json=ORDER)
             assert (refused_.status_code, refused_.json()["code"]) == (429, "overloaded")
             assert refused_.headers["content-type"] == "application/problem+json"
@@ -254,8 +252,5 @@ def test_over_a_socket_too_a_full_system_refuses_with_a_reason_and_answers_those
         assert shop.stored == stored
         metrics = (await shop.acme.get("/metrics")).text
         assert 'dray_http_requests_total{method="POST",route="/v1/orders",status="429"} 1.0' in metrics
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
-        listener.close()
 
     in_shop(story, limits=replace(GATEWAY_LIMITS, door_shut_s=60.0))

@@ -16,7 +16,8 @@ from uvicorn.server import ServerState
 
 from gateway.endpoint import WHOLE, Answer, send_answer
 from gateway.protocol import Protocol
-from gateway.server import config_of, listen, serve
+from gateway.server import config_of
+from tests.gateway.serving import serving
 
 STATE = SimpleNamespace(gateway=SimpleNamespace(stop=lambda: None))
 ANSWER = Answer(200, b'{"a":1}', ((b"etag", b'"7"'),))
@@ -44,17 +45,9 @@ def served(story: Callable[[int], Coroutine[Any, Any, None]]) -> None:
     """Run a story on the port of a server of its own."""
 
     async def run() -> None:
-        listener = listen("127.0.0.1", 0)
-        started = asyncio.Event()
         app.state = STATE  # type: ignore[attr-defined]  # what the server tells of its end
-        serving = asyncio.create_task(serve(listener, app, started.set))  # type: ignore[arg-type]
-        try:
-            await started.wait()
-            await asyncio.wait_for(story(listener.getsockname()[1]), 20)
-        finally:
-            serving.cancel()
-            await asyncio.gather(serving, return_exceptions=True)
-            listener.close()
+        async with serving(app) as port:  # type: ignore[arg-type]
+            await asyncio.wait_for(story(port), 20)
 
     asyncio.run(run())
 
@@ -145,6 +138,35 @@ def test_however_many_are_turned_away_together_each_is_told(first: bytes) -> Non
         assert [answer[:3] for answer in answers] == expected
 
     turned_away(story)
+
+
+async def test_where_the_short_way_is_shut_the_door_is_not_asked_before_the_application_is() -> None:
+    """What it counts there, it would not answer."""
+    asked: list[Scope] = []
+    begun: list[Any] = []
+
+    def turns_away(scope: Scope) -> bool:
+        asked.append(scope)
+        return True
+
+    def begin(run: Any) -> asyncio.Future[None]:
+        begun.append(run)
+        run.close()
+        return asyncio.get_running_loop().create_future()
+
+    app.doors = {("POST", "/door"): turns_away}  # type: ignore[attr-defined]
+    try:
+        nothing: Any = app
+        config = config_of(nothing)
+        config.load()
+        loop: Any = SimpleNamespace(create_task=begin)
+        protocol = Protocol(config, server_state=ServerState(), app_state={}, _loop=loop)
+        protocol.flow = FlowControl(SimpleNamespace())  # type: ignore[arg-type]
+        protocol.flow.pause_writing()
+        protocol.data_received(POST + b"abcde")
+    finally:
+        del app.doors  # type: ignore[attr-defined]
+    assert (len(begun), asked) == (1, [])
 
 
 def test_a_header_with_a_line_break_is_never_sent() -> None:

@@ -211,21 +211,24 @@ def command_answered_twice(world: World) -> str:
     return order
 
 
-def snapshot_that_differs(world: World) -> str:
+def with_other_state(world: World, change: Callable[[dict[str, Any]], None]) -> str:
     shard = world.events("sku", "PIN").split(":")[0]
     snapshot = json.loads(world.redis.hget(f"{shard}:snapshots", "sku:PIN") or b"")
-    snapshot["state"]["sold"] += 1
-    snapshot["state"]["available"] -= 1
+    change(snapshot["state"])
     world.redis.hset(f"{shard}:snapshots", "sku:PIN", json.dumps(snapshot))
     return "sku:PIN"
+
+
+def snapshot_that_differs(world: World) -> str:
+    def sell_one(state: dict[str, Any]) -> None:
+        state["sold"] += 1
+        state["available"] -= 1
+
+    return with_other_state(world, sell_one)
 
 
 def snapshot_without_rows(world: World) -> str:
-    shard = world.events("sku", "PIN").split(":")[0]
-    snapshot = json.loads(world.redis.hget(f"{shard}:snapshots", "sku:PIN") or b"")
-    snapshot["state"]["live"] = None
-    world.redis.hset(f"{shard}:snapshots", "sku:PIN", json.dumps(snapshot))
-    return "sku:PIN"
+    return with_other_state(world, lambda state: state.update(live=None))
 
 
 def unreadable_event(world: World) -> str:

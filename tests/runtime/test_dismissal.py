@@ -6,12 +6,12 @@ import asyncio
 from dataclasses import replace
 
 from actors.runtime.limits import LIMITS
-from models.decision import Address, Due
-from tests.runtime.accounts import body
+from models.decision import Due
+from tests.runtime.accounts import account, body, opened
 from tests.runtime.bank import ARCHIVED_KINDS
-from tests.runtime.toys import Deposit, Open, Pay, Rang, Town, in_town
+from tests.runtime.toys import Deposit, Pay, Rang, Town, in_town
 
-ANN = Address("account", "1-ann")
+ANN = account("1-ann")
 MINTED = {"kinds": ARCHIVED_KINDS}
 
 
@@ -19,14 +19,9 @@ def in_memory(town: Town) -> bool:
     return any(ANN in owned.residents for host in town.hosts.values() for owned in host.cells.values())
 
 
-async def opened(town: Town) -> None:
-    await town.router.ask(ANN, Open(owner=ANN.id))
-    await town.router.ask(ANN, Deposit(amount=50))
-
-
 def test_it_is_forgotten_once_what_it_did_is_durable_and_goes_on_as_if_it_had_not_been() -> None:
     async def story(town: Town) -> None:
-        await opened(town)
+        await opened(town, ANN.id, 50)
         assert not in_memory(town)
         assert body(await town.router.ask(ANN, Pay(amount=10)))["balance"] == 40
         assert not in_memory(town)
@@ -36,7 +31,7 @@ def test_it_is_forgotten_once_what_it_did_is_durable_and_goes_on_as_if_it_had_no
 
 def test_who_has_an_effect_under_way_is_kept() -> None:
     async def story(town: Town) -> None:
-        await opened(town)
+        await opened(town, ANN.id, 50)
         await town.router.ask(ANN, Pay(amount=10, ring=True))
         assert in_memory(town)
 
@@ -45,7 +40,7 @@ def test_who_has_an_effect_under_way_is_kept() -> None:
 
 def test_kinds_whose_actors_are_not_minted_are_kept() -> None:
     async def story(town: Town) -> None:
-        await opened(town)
+        await opened(town, ANN.id, 50)
         assert in_memory(town)
 
     in_town(story)
@@ -53,7 +48,7 @@ def test_kinds_whose_actors_are_not_minted_are_kept() -> None:
 
 def test_who_is_read_is_kept_for_the_next_reader() -> None:
     async def story(town: Town) -> None:
-        await opened(town)
+        await opened(town, ANN.id, 50)
         assert body(await town.router.read(ANN))["balance"] == 50
         assert in_memory(town)
 
@@ -64,7 +59,7 @@ def test_who_waits_with_a_timer_is_loaded_once_for_all_that_changes_nothing() ->
     """The first of it writes the timer again, which may be another one in the index; the next find it in memory."""
 
     async def story(town: Town) -> None:
-        await opened(town)
+        await opened(town, ANN.id, 50)
         assert not in_memory(town)
         await town.router.ask(ANN, Rang())
         commits = town.hosts["h0"].status()["commits"]
@@ -72,13 +67,13 @@ def test_who_waits_with_a_timer_is_loaded_once_for_all_that_changes_nothing() ->
             await town.router.ask(ANN, Rang())
         assert town.hosts["h0"].status()["commits"] == commits
 
-    account = replace(ARCHIVED_KINDS["account"], due=lambda account: Due(10**15, False) if account.owner else None)
-    in_town(story, kinds={**ARCHIVED_KINDS, "account": account})
+    waiting = replace(ARCHIVED_KINDS["account"], due=lambda state: Due(10**15, False) if state.owner else None)
+    in_town(story, kinds={**ARCHIVED_KINDS, "account": waiting})
 
 
 def test_who_is_waited_for_is_kept_and_its_asker_told_when_its_shard_moves() -> None:
     async def story(town: Town) -> None:
-        await opened(town)
+        await opened(town, ANN.id, 50)
         waiting = asyncio.ensure_future(town.router.ask(ANN, Deposit(amount=1), watch=3_600.0))
         await asyncio.sleep(0.05)
         assert in_memory(town)
